@@ -61,3 +61,21 @@ class Classification:
         # top_k rather than argmax: Keras's argmax does not convert to LiteRT's built-in operations.
         _, best = ops.top_k(scores, k=1)  # (batch, 1)
         return {"scores": scores, "class_id": ops.cast(best[:, 0], "int32")}
+
+    def measure(self, answers: dict[str, Any], labels) -> dict[str, float]:
+        """The metrics of decoded answers.
+
+        Args:
+            answers: What `decode` returns, as arrays.
+            labels: `(batch,)` class numbers.
+
+        Returns:
+            `accuracy`, and `top5_accuracy` where there are more than five classes, 0 to 1.
+        """
+        import numpy as np
+
+        found = {"accuracy": float(np.mean(answers["class_id"] == labels))}
+        if len(self.classes) > 5:
+            best = np.argpartition(answers["scores"], -5, axis=-1)[:, -5:]  # (batch, 5)
+            found["top5_accuracy"] = float(np.mean(np.any(best == labels[:, None], axis=-1)))
+        return found

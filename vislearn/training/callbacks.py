@@ -1,0 +1,178 @@
+"""What happens around the steps of a training run."""
+
+import csv
+import io
+import math
+import time
+from pathlib import Path
+
+import keras
+
+from vislearn.training.checkpoint import save_state, write_atomically
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss is no number any more."""
+
+
+class StopOnNonFiniteLoss(keras.callbacks.Callback):
+    """Ends the run with an error that names the step at which the loss became NaN or infinite."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        loss = float(logs["loss"])
+        if not math.isfinite(loss):
+            raise TrainingDiverged(
+                f"The loss is {loss} at epoch {self.epoch + 1}, step {batch + 1}. The weights of "
+                "the epochs before are kept in the run; try a lower learning rate, or clip_norm=1."
+            )
+
+
+class Bookkeeper(keras.callbacks.Callback):
+    """Keeps history, best snapshot and resumable state of a run, and stops it early.
+
+    All of it is one callback because all of it must agree: the state that is written at the end of
+    an epoch holds the history up to that epoch, and the best epoch and the patience that is left
+    follow from the history alone.
+
+    Args:
+        folder: Folder of the run.
+        monitor: Key of the history that tells how good an epoch was.
+        mode: `"max"` or `"min"`.
+        patience: Epochs without improvement after which training stops.
+        history: The epochs before this one, when resuming.
+    """
+
+    def __init__(self, folder: Path, *, monitor: str, mode: str, patience: int, history=()):
+        super().__init__()
+        self.folder = folder
+        self.monitor, self.mode, self.patience = monitor, mode, patience
+        self.history = list(history)
+
+    @property
+    def best_epoch(self) -> int:
+        """Number of the best epoch, from 1; the first of equals; 0 before the first epoch."""
+        if not self.history:
+            return 0
+        values = [row[self.monitor] for row in self.history]
+        return values.index(max(values) if self.mode == "max" else min(values)) + 1
+
+    @property
+    def best(self) -> float | None:
+        """Value of the best epoch; None before the first."""
+        return self.history[self.best_epoch - 1][self.monitor] if self.history else None
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether the patience is used up."""
+        return len(self.history) - self.best_epoch >= self.patience
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.started = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = {"epoch": epoch + 1, **{name: float(value) for name, value in logs.items()}}
+        row["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        row["seconds"] = round(time.perf_counter() - self.started, 3)
+        self.history.append(row)
+        if self.best_epoch == epoch + 1:
+            self._save_best()
+        self._write_history()
+        save_state(state_path(self.folder), self.model, {"history": self.history})
+        if self.stopped_early:
+            self.model.stop_training = True
+
+    def _save_best(self):
+        best = best_path(self.folder)
+        part = best.with_name("part." + best.name)
+        self.model.save_weights(part)
+        part.replace(best)
+
+    def _write_history(self):
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(self.history[0]))
+        writer.writeheader()
+        writer.writerows(self.history)
+        path = self.folder / "history.csv"
+        write_atomically(path, lambda file: file.write(text.getvalue().encode()))
+
+
+def state_path(folder: Path) -> Path:
+    """Where the state after the last whole epoch lies."""
+    return folder / "checkpoints" / "last.npz"
+
+
+def best_path(folder: Path) -> Path:
+    """Where the weights of the best epoch lie."""
+    return folder / "checkpoints" / "best.weights.h5"
+
+
+class Progress(keras.callbacks.Callback):
+    """A bar for the running epoch, and a line for each that has ended.
+
+    A context manager, so that the bar is also taken down when the training fails.
+
+    Args:
+        console: `rich.console.Console` to print on.
+        steps: Steps an epoch.
+        batch_size: Images a step.
+        monitor, mode: As for `Bookkeeper`; a better epoch is marked with a star.
+        best: Best value so far, when resuming.
+    """
+
+    def __init__(self, console, *, steps: int, batch_size: int, monitor: str, mode: str, best=None):
+        super().__init__()
+        self.console = console
+        self.steps, self.batch_size = steps, batch_size
+        self.monitor, self.mode, self.best = monitor, mode, best
+
+    def __enter__(self) -> "Progress":
+        from rich import progress
+
+        self.bar = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.MofNCompleteColumn(),
+            progress.TimeRemainingColumn(),
+            progress.TextColumn("{task.fields[figures]}"),
+            console=self.console,
+            transient=True,
+        )
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_):
+        self.bar.stop()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.total = self.params["epochs"]
+        self.label = f"epoch {epoch + 1:>{len(str(self.total))}}/{self.total}"
+        self.task = self.bar.add_task(self.label, total=self.steps, figures="")
+        self.started = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        rate = (batch + 1) * self.batch_size / (time.perf_counter() - self.started)
+        figures = f"{_figures(logs)}  {rate:,.0f} images/s"
+        self.bar.update(self.task, completed=batch + 1, figures=figures)
+        self.trained = time.perf_counter() - self.started
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.bar.remove_task(self.task)
+        value = logs[self.monitor]
+        better = self.best is None or (value > self.best) == (self.mode == "max")
+        better = better and value != self.best
+        if better:
+            self.best = value
+        rate = self.steps * self.batch_size / self.trained
+        seconds = time.perf_counter() - self.started
+        self.console.print(
+            f"{self.label}  {_figures(logs)}  {rate:,.0f} images/s  {seconds:.1f} s"
+            + ("  *" if better else ""),
+            highlight=False,
+        )
+
+
+def _figures(logs: dict) -> str:
+    return "  ".join(f"{name} {float(value):.4f}" for name, value in logs.items())

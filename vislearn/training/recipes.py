@@ -1,0 +1,105 @@
+"""Recipes: how a family of networks is trained when nobody says otherwise."""
+
+import dataclasses
+import math
+
+OPTIMIZERS = ("sgd", "adamw")
+SCHEDULES = ("one_cycle", "cosine", "constant")
+# Normalisation and biases are not decayed (Goyal et al. 2017, arXiv:1706.02677, section 5.1).
+NOT_DECAYED = ("gamma", "beta", "bias", "position_embedding", "class_token")
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """Everything about training that is neither the model nor the data.
+
+    Attributes:
+        epochs: Passes over the training set.
+        batch_size: Images a step.
+        optimizer: `"sgd"` (Nesterov momentum 0.9) or `"adamw"`.
+        learning_rate: Peak learning rate.
+        schedule: `"one_cycle"` (30% of the steps up, then down), `"cosine"` (5% warm-up, then
+            down to zero) or `"constant"`.
+        weight_decay: Decoupled decay: each step shrinks the kernels by this times the rate.
+        label_smoothing: Probability mass spread over all classes.
+        augment: Name of an augmentation of `load_dataset`.
+        clip_norm: Largest global norm of the gradient; None for no clipping.
+        patience: Epochs without a better validation metric after which training stops.
+    """
+
+    epochs: int = 30
+    batch_size: int = 128
+    optimizer: str = "sgd"
+    learning_rate: float = 0.2
+    schedule: str = "one_cycle"
+    weight_decay: float = 5e-3
+    label_smoothing: float = 0.1
+    augment: str = "standard"
+    clip_norm: float | None = None
+    patience: int = 15
+
+    def __post_init__(self):
+        for name, rule, holds in (
+            ("epochs", "a positive integer", _whole(self.epochs, 1)),
+            ("batch_size", "a positive integer", _whole(self.batch_size, 1)),
+            ("patience", "a positive integer", _whole(self.patience, 1)),
+            ("optimizer", f"one of {OPTIMIZERS}", self.optimizer in OPTIMIZERS),
+            ("schedule", f"one of {SCHEDULES}", self.schedule in SCHEDULES),
+            ("learning_rate", "positive and finite", 0 < self.learning_rate < math.inf),
+            ("weight_decay", "at least 0", 0 <= self.weight_decay < math.inf),
+            ("label_smoothing", "between 0 and 1", 0 <= self.label_smoothing <= 1),
+            ("clip_norm", "positive", self.clip_norm is None or self.clip_norm > 0),
+        ):
+            if not holds:
+                raise ValueError(f"{name}={getattr(self, name)!r} must be {rule}.")
+
+
+def _whole(value, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+_ADAMW = Recipe(optimizer="adamw", learning_rate=2e-3, weight_decay=0.05, label_smoothing=0.0)
+
+# Families that are not listed take the first: convolutional networks with batch norm.
+_RECIPES = {
+    "resnet": Recipe(),
+    "linear": _ADAMW,
+    "mlp": _ADAMW,
+    "convnet": _ADAMW,
+    "lenet": _ADAMW,
+    "vit": dataclasses.replace(
+        _ADAMW, learning_rate=1e-3, schedule="cosine", label_smoothing=0.1, clip_norm=1.0
+    ),
+}
+
+
+def default_recipe(family: str) -> Recipe:
+    """The recipe of a family."""
+    return _RECIPES.get(family, Recipe())
+
+
+def build_optimizer(recipe: Recipe, steps: int):
+    """The Keras optimiser of a recipe for a training of `steps` optimiser steps."""
+    import keras
+
+    from vislearn.training.schedules import OneCycle
+
+    rate = recipe.learning_rate
+    if recipe.schedule == "one_cycle":
+        rate = OneCycle(recipe.learning_rate, steps)
+    elif recipe.schedule == "cosine":
+        warmup = max(1, steps // 20)
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0, steps - warmup, warmup_target=recipe.learning_rate, warmup_steps=warmup
+        )
+    options = {
+        "learning_rate": rate,
+        "weight_decay": recipe.weight_decay,
+        "global_clipnorm": recipe.clip_norm,
+    }
+    if recipe.optimizer == "sgd":
+        optimizer = keras.optimizers.SGD(momentum=0.9, nesterov=True, **options)
+    else:
+        optimizer = keras.optimizers.AdamW(**options)
+    optimizer.exclude_from_weight_decay(var_names=list(NOT_DECAYED))
+    return optimizer

@@ -1,0 +1,391 @@
+"""A training run from the first line to the report: what `vislearn train` does.
+
+A run is a folder:
+
+    config.json      all that is needed to repeat or resume it
+    history.csv      a line an epoch
+    logs/            the same for TensorBoard
+    checkpoints/     last.npz (the whole state), best.weights.h5
+    model.keras      the best snapshot, in float32
+    metrics.json     how it does on validation and test images
+    report.html      curves, confusion matrix, mistakes
+"""
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from vislearn import backend
+from vislearn.data import Dataset, load_dataset
+from vislearn.registry import create_model, model_info
+from vislearn.tasks import get_task
+from vislearn.training import callbacks
+from vislearn.training.checkpoint import load_state, write_atomically
+from vislearn.training.recipes import Recipe, build_optimizer, default_recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """What makes a run: written to `config.json`, compared on resume.
+
+    Attributes:
+        model: Registry name.
+        options: Further arguments of `create_model`.
+        data: Source of `load_dataset`.
+        data_options: Further arguments of `load_dataset`.
+        recipe: How it is trained.
+        precision: `"float32"` or `"mixed_bfloat16"`.
+        seed: Seed of split, order, augmentation, initial weights and dropout.
+        weights: File of weights to start from, or None.
+        task: Name of the task.
+    """
+
+    model: str
+    options: dict[str, Any]
+    data: str
+    data_options: dict[str, Any]
+    recipe: Recipe
+    precision: str
+    seed: int
+    weights: str | None
+    task: str = "classification"
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "Config":
+        values = json.loads(text)
+        return cls(**{**values, "recipe": Recipe(**values["recipe"])})
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A finished or running training in a folder.
+
+    Attributes:
+        folder: The folder.
+        config: What makes it.
+    """
+
+    folder: Path
+    config: Config
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Run":
+        """Opens the folder of a run.
+
+        Raises:
+            FileNotFoundError: If it holds no `config.json`.
+        """
+        path = Path(folder) / "config.json"
+        if not path.is_file():
+            raise FileNotFoundError(f"{folder} is no training run: it has no config.json.")
+        return cls(Path(folder), Config.from_json(path.read_text()))
+
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """Metrics by split, `{"test": {"accuracy": 0.98, ...}, ...}`."""
+        return json.loads(self._finished("metrics.json").read_text())
+
+    def history(self) -> list[dict[str, float]]:
+        """A dictionary an epoch."""
+        import csv
+
+        with open(self.folder / "history.csv", newline="") as file:
+            return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+
+    def model(self) -> keras.Model:
+        """The best snapshot, in float32."""
+        return keras.saving.load_model(self._finished("model.keras"))
+
+    def data(self, source: str | None = None) -> Dataset:
+        """The data set that it was trained on, or another one read in the same way."""
+        return load_dataset(
+            source or self.config.data,
+            task=self.config.task,
+            batch_size=self.config.recipe.batch_size,
+            seed=self.config.seed,
+            **self.config.data_options,
+        )
+
+    def _finished(self, name: str) -> Path:
+        path = self.folder / name
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"{self.folder} has no {name}: its training has not ended. Go on with --resume."
+            )
+        return path
+
+
+def train(
+    model: str,
+    *,
+    data: str | Path,
+    out: str | Path,
+    image_size: int | tuple[int, int] | None = None,
+    precision: str = "float32",
+    seed: int = 0,
+    weights: str | None = None,
+    options: dict[str, Any] | None = None,
+    data_options: dict[str, Any] | None = None,
+    resume: bool = False,
+    quiet: bool = False,
+    **recipe,
+) -> Run:
+    """Trains a registered model on a data set and leaves a run folder.
+
+    Args:
+        model: Registry name.
+        data: Source of `load_dataset`: a folder, `"digits"`, or a TFDS name.
+        out: Folder of the run; must not exist unless `resume`.
+        image_size: Side, or height and width, to which images are brought; None for the images'
+            own size where all are equal, otherwise the model's published input.
+        precision: `"float32"` or `"mixed_bfloat16"`.
+        seed: Seed of everything random; a run with a seed repeats exactly on one machine.
+        weights: File of weights to start from.
+        options: Further arguments of `create_model`.
+        data_options: Further arguments of `load_dataset`.
+        resume: Go on with the run in `out` after its last whole epoch. The result is the same, bit
+            for bit, as that of a run that was not interrupted.
+        quiet: Print nothing.
+        **recipe: Fields of `Recipe` that differ from the family's default.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        ValueError: If an argument, the model or the data is unfit.
+        FileExistsError: If `out` exists and `resume` is False.
+        TrainingDiverged: If the loss becomes NaN or infinite.
+    """
+    from rich.console import Console
+
+    console = Console(quiet=quiet)
+    folder = Path(out)
+    info = model_info(model)
+    fields = {field.name for field in dataclasses.fields(Recipe)}
+    if unknown := sorted(recipe.keys() - fields):
+        raise ValueError(f"{unknown} are no fields of the recipe: {sorted(fields)}.")
+    used = dataclasses.replace(default_recipe(info.family), **recipe)
+    data_options = {"augment": used.augment, **(data_options or {})}
+    config = Config(
+        model=model,
+        options=dict(options or {}),
+        data=str(data),
+        data_options=data_options,
+        recipe=used,
+        precision=precision,
+        seed=seed,
+        weights=None if weights is None else str(weights),
+    )
+    _check_folder(folder, resume)
+
+    backend.make_deterministic(seed)
+    dataset = _load(config, image_size, info.input_shape[:2], quiet)
+    config.data_options["image_size"] = list(dataset.info.image_shape[:2])
+    config.data_options["channels"] = dataset.info.image_shape[2]
+    task = get_task(config.task, dataset.info.classes)
+    with backend.precision(precision):
+        network = _build(config, dataset)
+    _open_folder(folder, config, resume)
+
+    monitor = f"val_{task.metric}" if dataset.validation is not None else task.metric
+    steps = dataset.steps_per_epoch
+    network.compile(
+        optimizer=build_optimizer(used, used.epochs * steps),
+        loss=task.loss(used.label_smoothing),
+        metrics=task.metrics(),
+    )
+    state = callbacks.state_path(folder)
+    history = load_state(state, network)["history"] if resume and state.exists() else []
+    _announce(console, config, dataset, network, folder, done=len(history))
+
+    started = time.perf_counter()
+    keeper = _fit(network, dataset, folder, used, monitor, task.metric_mode, history, console)
+    seconds = sum(row["seconds"] for row in keeper.history)
+    if keeper.stopped_early:
+        console.print(f"Stopped early: no better {monitor} for {used.patience} epochs.")
+    console.print(
+        f"Best epoch {keeper.best_epoch} of {len(keeper.history)}; evaluating ...", highlight=False
+    )
+    final = _build(config, dataset)
+    final.load_weights(callbacks.best_path(folder))
+    _save_model(final, folder)
+    metrics = _evaluate_and_report(final, dataset, task, folder, config, keeper, seconds)
+    for split, values in metrics.items():
+        figures = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+        console.print(f"{split:<10} {figures}", highlight=False)
+    console.print(
+        f"Run in {folder} (report.html) after {time.perf_counter() - started:.0f} s.",
+        highlight=False,
+    )
+    return Run(folder, config)
+
+
+def _check_folder(folder: Path, resume: bool) -> None:
+    """Refuses a folder that another run would be lost in, before any work is done."""
+    if resume:
+        if not (folder / "config.json").is_file():
+            raise FileNotFoundError(f"resume: {folder} is no training run, it has no config.json.")
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(
+            f"out={str(folder)!r} exists already. Go on with it (--resume) or name another folder."
+        )
+
+
+def _open_folder(folder: Path, config: Config, resume: bool) -> None:
+    """Creates the run folder, or sees that the run in it is the one that is to go on."""
+    path = folder / "config.json"
+    if resume:
+        before = dataclasses.asdict(Config.from_json(path.read_text()))
+        now = dataclasses.asdict(Config.from_json(config.to_json()))
+        for name, value in before.items():
+            if value != now[name]:
+                raise ValueError(
+                    f"resume: the run in {folder} has {name}={value!r}, not {now[name]!r}."
+                )
+        return
+    (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda file: file.write(config.to_json().encode()))
+
+
+def _load(config: Config, image_size, published: tuple[int, int], quiet: bool) -> Dataset:
+    """Loads the data at the size asked for, else at its own, else at the model's."""
+    return load_dataset(
+        config.data,
+        task=config.task,
+        image_size=image_size,
+        fallback_size=published,
+        batch_size=config.recipe.batch_size,
+        seed=config.seed,
+        **config.data_options,
+    )
+
+
+def _build(config: Config, dataset: Dataset) -> keras.Model:
+    keras.utils.set_random_seed(config.seed)
+    return create_model(
+        config.model,
+        input_shape=tuple(dataset.info.image_shape),
+        num_classes=len(dataset.info.classes),
+        weights=config.weights,
+        **config.options,
+    )
+
+
+def _fit(network, dataset, folder, recipe, monitor, mode, history, console):
+    """The epochs that are left; returns the bookkeeper."""
+    keeper = callbacks.Bookkeeper(
+        folder, monitor=monitor, mode=mode, patience=recipe.patience, history=history
+    )
+    if keeper.stopped_early or len(history) >= recipe.epochs:
+        return keeper
+    progress = callbacks.Progress(
+        console,
+        steps=dataset.steps_per_epoch,
+        batch_size=dataset.batch_size,
+        monitor=monitor,
+        mode=mode,
+        best=keeper.best,
+    )
+    with progress:
+        network.fit(
+            dataset.training_batches(start_epoch=len(history)),
+            validation_data=dataset.validation,
+            steps_per_epoch=dataset.steps_per_epoch,
+            initial_epoch=len(history),
+            epochs=recipe.epochs,
+            callbacks=[
+                callbacks.StopOnNonFiniteLoss(),
+                progress,
+                keras.callbacks.TensorBoard(folder / "logs", write_graph=False),
+                keeper,
+            ],
+            verbose=0,
+        )
+    return keeper
+
+
+def _announce(console, config, dataset, network, folder, *, done: int) -> None:
+    """Says what is about to happen, in a few lines."""
+    recipe, info = config.recipe, dataset.info
+    counts = ", ".join(f"{count:,} {split}" for split, count in info.counts.items())
+    for label, text in (
+        ("model", f"{config.model}, {network.count_params():,} parameters"),
+        ("data", f"{info.source}: {counts}; {len(info.classes)} classes"),
+        ("input", " x ".join(map(str, info.image_shape))),
+        (
+            "recipe",
+            f"{recipe.epochs} epochs of {dataset.steps_per_epoch} steps, batch {recipe.batch_size},"
+            f" {recipe.optimizer} {recipe.learning_rate:g} {recipe.schedule},"
+            f" augment {recipe.augment}, {config.precision}, seed {config.seed}",
+        ),
+        ("machine", backend.describe()),
+        ("run", f"{folder}, going on after epoch {done}" if done else str(folder)),
+    ):
+        console.print(f"[bold]{label:<8}[/bold]{text}", highlight=False)
+    for note in info.notes:
+        console.print(f"        {note}", highlight=False, style="dim")
+
+
+def _save_model(model: keras.Model, folder: Path) -> None:
+    part = folder / "part.model.keras"
+    model.save(part)
+    part.replace(folder / "model.keras")
+
+
+def predict_arrays(model: keras.Model, task, images, batch_size: int = 256) -> dict[str, Any]:
+    """The decoded answers of a Keras model for uint8 images `(n, height, width, channels)`."""
+    import numpy as np
+
+    outputs = model.predict(images, batch_size=batch_size, verbose=0)
+    return {name: np.asarray(value) for name, value in task.decode(outputs).items()}
+
+
+def _evaluate_and_report(model, dataset, task, folder, config, keeper, seconds):
+    """Measures the model on the held-out splits, writes metrics.json and report.html."""
+    from vislearn.training.report import write_report
+
+    metrics = {}
+    for split in ("validation", "test"):
+        if getattr(dataset, split) is None:
+            continue
+        images, labels = dataset.arrays(split)
+        answers = predict_arrays(model, task, images)
+        metrics[split] = task.measure(answers, labels)
+    text = json.dumps(metrics, indent=2) + "\n"
+    write_atomically(folder / "metrics.json", lambda file: file.write(text.encode()))
+
+    recipe = config.recipe
+    facts = {
+        "Model": f"{config.model}, {model.count_params():,} parameters",
+        "Data": f"{dataset.info.source} ({split} split below, {len(labels):,} images)",
+        "Input": " x ".join(map(str, dataset.info.image_shape)),
+        "Recipe": ", ".join(
+            f"{name} {value}" for name, value in dataclasses.asdict(recipe).items()
+        ),
+        "Precision": config.precision,
+        "Seed": str(config.seed),
+        "Best epoch": f"{keeper.best_epoch} of {len(keeper.history)}",
+        "Training time": f"{seconds:.0f} s",
+        "Machine": backend.describe(),
+        "Keras": keras.__version__,
+    }
+    skipped = [f"Skipped {path}: {reason}" for path, reason in dataset.info.skipped]
+    write_report(
+        folder / "report.html",
+        title=f"{config.model} on {Path(dataset.info.source).name}",
+        facts=facts,
+        history=keeper.history,
+        classes=list(task.classes),
+        labels=labels,
+        scores=answers["scores"],
+        images=images,
+        metrics=metrics[split],
+        notes=[*dataset.info.notes, *skipped],
+    )
+    return metrics
