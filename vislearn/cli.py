@@ -1,0 +1,314 @@
+"""The command line. Nothing heavy is imported before a command needs it."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vislearn import __version__
+
+app = typer.Typer(
+    name="vislearn",
+    help="Deep learning on images in Keras: from a folder of images to a checked export.\n\n"
+    "A first session:\n\n"
+    "  vislearn train resnet20_cifar --data digits --out runs/digits --epochs 10\n\n"
+    "  vislearn export runs/digits --out saved_models/digits\n\n"
+    "  vislearn predict saved_models/digits photo.png --out picture.png",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+DataOption = Annotated[
+    str,
+    typer.Option(
+        "--data",
+        help="A folder with a folder a class (or with train/ and test/ or val/ of such), "
+        "'digits', or a TFDS name such as 'mnist'.",
+    ),
+]
+FORMATS = ("keras", "savedmodel", "litert", "litert_int8", "onnx")
+
+
+def main() -> None:
+    """Runs the command line; what a user can mend is told in a line, without a traceback."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    debug = bool(os.environ.get("VISLEARN_DEBUG"))
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit("Stopped.")
+    except (ValueError, OSError, RuntimeError, ImportError) as error:
+        if debug:
+            raise
+        from rich.console import Console
+
+        console = Console(stderr=True)
+        console.print(
+            f"[bold red]Error:[/bold red] {_plain(error)}", highlight=False, soft_wrap=True
+        )
+        console.print("(VISLEARN_DEBUG=1 shows where it happened.)", style="dim")
+        sys.exit(1)
+
+
+def _plain(error: Exception) -> str:
+    from rich.markup import escape
+
+    if isinstance(error, OSError) and error.strerror:
+        where = f": {error.filename}" if error.filename else ""
+        return escape(f"{error.strerror}{where}")
+    return escape(str(error) or type(error).__name__)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"vislearn {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    del version  # Its callback has done the work.
+
+
+def _values(pairs: list[str]) -> dict[str, Any]:
+    """`["depth=8", "dropout=0.5", "name=a"]` to a dictionary; values are JSON where they parse."""
+    found = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise ValueError(f"--option {pair!r} must have the form name=value.")
+        try:
+            found[name] = json.loads(text.lower() if text in ("True", "False") else text)
+        except json.JSONDecodeError:
+            found[name] = text
+    return found
+
+
+@app.command()
+def train(
+    model: Annotated[str, typer.Argument(help="Registry name; see `vislearn models`.")],
+    data: DataOption,
+    out: Annotated[Path, typer.Option(help="Folder of the run; must not exist yet.")],
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training set.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    image_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Side in pixels; by default the images' own where all are equal, "
+            "otherwise the model's published one."
+        ),
+    ] = None,
+    optimizer: Annotated[str | None, typer.Option(help="sgd or adamw.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    schedule: Annotated[str | None, typer.Option(help="one_cycle, cosine or constant.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Decoupled weight decay.")] = None,
+    label_smoothing: Annotated[float | None, typer.Option(help="0 to 1.")] = None,
+    clip_norm: Annotated[float | None, typer.Option(help="Largest gradient norm.")] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(help="none, crop, or standard (crop, and flip where mirroring is harmless)."),
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Stop after so many epochs without a better one.")
+    ] = None,
+    precision: Annotated[str, typer.Option(help="float32 or mixed_bfloat16.")] = "float32",
+    seed: Annotated[int, typer.Option(help="A run with a seed repeats exactly.")] = 0,
+    weights: Annotated[
+        Path | None, typer.Option(help=".weights.h5 or .keras file to start from.")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="Option of the architecture, as name=value; may be repeated."),
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where TFDS data sets are prepared.")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail at the first unreadable image.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+) -> None:
+    """Train a model on a folder of images.
+
+    What is not given comes from the recipe of the model's family. Leaves a run folder with the
+    best model, its figures and report.html.
+    """
+    from vislearn.training import train as run_training
+
+    recipe = {
+        name: value
+        for name, value in (
+            ("epochs", epochs),
+            ("batch_size", batch_size),
+            ("optimizer", optimizer),
+            ("learning_rate", learning_rate),
+            ("schedule", schedule),
+            ("weight_decay", weight_decay),
+            ("label_smoothing", label_smoothing),
+            ("clip_norm", clip_norm),
+            ("augment", augment),
+            ("patience", patience),
+        )
+        if value is not None
+    }
+    data_options: dict[str, Any] = {"strict": True} if strict else {}
+    if data_dir is not None:
+        data_options["data_dir"] = str(data_dir)
+    run_training(
+        model,
+        data=data,
+        out=out,
+        image_size=image_size,
+        precision=precision,
+        seed=seed,
+        weights=None if weights is None else str(weights),
+        options=_values(option or []),
+        data_options=data_options,
+        resume=resume,
+        **recipe,
+    )
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a training run.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the package; by default RUN/package.")
+    ] = None,
+    formats: Annotated[
+        str, typer.Option(help="Comma-separated: savedmodel, litert, onnx.")
+    ] = "savedmodel,litert,onnx",
+    int8: Annotated[bool, typer.Option(help="Also an int8 LiteRT file.")] = True,
+    samples: Annotated[
+        int, typer.Option(help="Training images for the comparison and for int8 ranges.")
+    ] = 256,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a package.")] = False,
+) -> None:
+    """Export a trained model as a package that behaves like it.
+
+    Each file takes uint8 images and gives named answers; each is run on real images and compared
+    with the Keras model before this command reports success.
+    """
+    from rich.console import Console
+
+    from vislearn.commands import export_run
+
+    directory = out or run / "package"
+    report = export_run(
+        run,
+        directory,
+        formats=tuple(name.strip() for name in formats.split(",") if name.strip()),
+        quantize="int8" if int8 else None,
+        samples=samples,
+        overwrite=overwrite,
+    )
+    Console().print(report.table())
+    typer.echo(f"Package in {directory}")
+
+
+@app.command()
+def evaluate(
+    targets: Annotated[list[Path], typer.Argument(help="Packages and training runs.")],
+    data: DataOption,
+    split: Annotated[
+        str, typer.Option(help="test, validation, train or all; by default test if there is one.")
+    ] = "",
+    formats: Annotated[
+        str, typer.Option("--format", help="Comma-separated, of: " + ", ".join(FORMATS))
+    ] = "",
+    limit: Annotated[int | None, typer.Option(help="Only the first so many images.")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where TFDS data sets are prepared.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure accuracy, size and latency of each format on a data set."""
+    from vislearn.commands import evaluate_targets, evaluation_table
+
+    wanted = tuple(name.strip() for name in formats.split(",") if name.strip())
+    if unknown := sorted({*wanted} - {*FORMATS}):
+        raise ValueError(f"--format {unknown} must be of {FORMATS}.")
+    rows = evaluate_targets(
+        targets, data, split=split or None, formats=wanted, limit=limit, data_dir=data_dir
+    )
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+    else:
+        from rich.console import Console
+
+        Console().print(evaluation_table(rows))
+
+
+@app.command()
+def predict(
+    package: Annotated[Path, typer.Argument(help="Folder of an exported package.")],
+    images: Annotated[
+        list[Path] | None, typer.Argument(help="Image files, or folders of them.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Picture with the images and their answers (.png, .svg).")
+    ] = None,
+    format: Annotated[
+        str, typer.Option(help="litert, litert_int8, onnx or savedmodel.")
+    ] = "litert",
+    top: Annotated[int, typer.Option(help="Answers an image.")] = 3,
+    data: Annotated[
+        str | None, typer.Option(help="Take labelled images from this data set's test split.")
+    ] = None,
+    count: Annotated[int, typer.Option(help="How many images of --data.")] = 24,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line an image.")] = False,
+) -> None:
+    """Classify images with an exported package, and draw the answers."""
+    from vislearn.commands import predict_images
+
+    predict_images(
+        package,
+        images or [],
+        out=out,
+        format=format,
+        top=top,
+        data=data,
+        count=count,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def models(
+    pattern: Annotated[str | None, typer.Argument(help="Such as 'resnet*_cifar'.")] = None,
+    task: Annotated[str | None, typer.Option(help="Only for this task.")] = None,
+    family: Annotated[str | None, typer.Option(help="Only of this family.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the registered models."""
+    from vislearn.registry import list_models, model_info
+
+    infos = [model_info(name) for name in list_models(task, family, pattern)]
+    if as_json:
+        fields = ("name", "task", "family", "title", "year", "url", "input_shape", "num_classes")
+        fields += ("reference_params", "reference_gmacs")
+        typer.echo(json.dumps([{f: getattr(i, f) for f in fields} for i in infos], indent=2))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("name", "task", "family", "year", "input", "parameters", "paper", box=None)
+    for info in infos:
+        count = f"{info.reference_params:,}" if info.reference_params else ""
+        shape = " x ".join(map(str, info.input_shape))
+        year = str(info.year)
+        table.add_row(info.name, info.task, info.family, year, shape, count, info.title)
+    Console().print(table)
+    typer.echo(f"{len(infos)} models")
+
+
+if __name__ == "__main__":
+    main()
