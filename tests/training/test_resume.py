@@ -1,0 +1,91 @@
+"""A run that was killed and resumed ends where an unbroken one ends, bit for bit."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vislearn.training.callbacks import best_path, state_path
+
+pytestmark = pytest.mark.tensorflow
+
+EPOCHS = 5
+# Everything that draws numbers: shuffling, augmentation, stochastic depth, mixed precision.
+ARGUMENTS = [
+    *("resnet20_cifar", "--data", "digits", "--augment", "crop", "--precision", "mixed_bfloat16"),
+    *("--epochs", str(EPOCHS), "--batch-size", "32", "--seed", "3"),
+    *("--option", "depth=8", "--option", "width=8", "--option", "drop_path_rate=0.3"),
+]
+
+
+def start(out: Path, *more: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "vislearn.cli", "train", *ARGUMENTS, "--out", str(out), *more]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def finish(process: subprocess.Popen) -> str:
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return output
+
+
+def epochs_done(run: Path) -> int:
+    history = run / "history.csv"
+    return len(history.read_text().splitlines()) - 1 if history.exists() else 0
+
+
+def kill_somewhere_after(epochs: int, run: Path, process: subprocess.Popen, draw) -> None:
+    """Sends SIGKILL at a random moment of the epoch after `epochs` whole ones."""
+    while epochs_done(run) < epochs:
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.005)
+    time.sleep(draw.uniform(0, 1.0))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL, "it ended before it could be killed"
+
+
+def test_killed_and_resumed_equals_unbroken(tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    finish(start(whole))
+
+    seed = time.time_ns()
+    draw = random.Random(seed)
+    kill_somewhere_after(1, broken, start(broken), draw)
+    done = epochs_done(broken)
+    assert 1 <= done < EPOCHS, f"{seed=}"
+    output = finish(start(broken, "--resume"))
+    assert f"going on after epoch {done}" in output, f"{seed=}"
+
+    with np.load(state_path(whole)) as a, np.load(state_path(broken)) as b:
+        assert sorted(a.files) == sorted(b.files)
+        for name in set(a.files) - {"meta"}:
+            np.testing.assert_array_equal(a[name], b[name], err_msg=f"{name}, {seed=}")
+    assert epochs_done(whole) == epochs_done(broken) == EPOCHS
+    assert best_path(whole).exists() and best_path(broken).exists()
+
+    import vislearn.training
+
+    first, second = (vislearn.training.Run.open(folder) for folder in (whole, broken))
+    assert first.metrics() == second.metrics()
+    for one, two in zip(first.model().weights, second.model().weights, strict=True):
+        np.testing.assert_array_equal(one, two, err_msg=f"{one.path}, {seed=}")
+
+
+def test_resume_refuses_another_run(tmp_path):
+    run = tmp_path / "run"
+    process = start(run)
+    while not (run / "config.json").exists():
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()
+    other = start(run, "--resume", "--learning-rate", "0.5")
+    output, _ = other.communicate(timeout=120)
+    assert other.returncode == 1
+    assert "learning_rate" in output and "resume" in output
