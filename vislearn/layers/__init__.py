@@ -1,18 +1,29 @@
 """Keras layers and blocks that several builders share, a file an idea."""
 
 from vislearn.layers.batch_normalization import BatchNormalization
+from vislearn.layers.class_token import ClassToken
 from vislearn.layers.convolution import conv, max_pool
 from vislearn.layers.head import classification_head
+from vislearn.layers.locally_connected import LocallyConnected2D
+from vislearn.layers.maxout import Maxout
 from vislearn.layers.padded_identity import PaddedIdentity
+from vislearn.layers.position_embedding import PositionEmbedding
 from vislearn.layers.preprocessing import preprocess
-from vislearn.layers.stochastic_depth import StochasticDepth
+from vislearn.layers.radial_basis import RadialBasis
+from vislearn.layers.stochastic_depth import StochasticDepth, drop_rates
 
 __all__ = [
     "BatchNormalization",
+    "ClassToken",
+    "LocallyConnected2D",
+    "Maxout",
     "PaddedIdentity",
+    "PositionEmbedding",
+    "RadialBasis",
     "StochasticDepth",
     "classification_head",
     "conv",
+    "drop_rates",
     "max_pool",
     "preprocess",
 ]

@@ -45,3 +45,10 @@ class StochasticDepth(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
+def drop_rates(last: float, blocks: int) -> list[float]:
+    """Rates that rise linearly with depth, from `last / blocks` to `last` (1603.09382, eq. 4)."""
+    if not 0 <= last < 1:
+        raise ValueError(f"drop_path_rate={last!r} must be at least 0 and less than 1.")
+    return [last * (block + 1) / blocks for block in range(blocks)]

@@ -20,6 +20,7 @@ from vislearn.layers import (
     StochasticDepth,
     classification_head,
     conv,
+    drop_rates,
     max_pool,
     preprocess,
 )
@@ -84,13 +85,6 @@ def merge(x, shortcut, drop_rate, *, name):
         x = StochasticDepth(drop_rate, name=f"{name}_drop")(x)
     x = layers.Add(name=f"{name}_add")([shortcut, x])
     return layers.ReLU(name=f"{name}_out")(x)
-
-
-def drop_rates(last: float, blocks: int) -> list[float]:
-    """Rates that rise linearly with depth, from `last / blocks` to `last` (1603.09382, eq. 4)."""
-    if not 0 <= last < 1:
-        raise ValueError(f"drop_path_rate={last!r} must be at least 0 and less than 1.")
-    return [last * (block + 1) / blocks for block in range(blocks)]
 
 
 BLOCKS = {"basic": basic_block, "bottleneck": bottleneck_block}

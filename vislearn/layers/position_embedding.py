@@ -1,0 +1,34 @@
+"""Learned positions (Vaswani et al. 2017, arXiv:1706.03762; arXiv:2010.11929, equation 1)."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("vislearn")
+class PositionEmbedding(keras.layers.Layer):
+    """Adds a learned vector to each token, by its place.
+
+    Attention alone can't tell one place from another.
+
+    Shape: `(batch, tokens, dim)`, unchanged; the number of tokens is fixed.
+
+    Raises:
+        ValueError: If the number of tokens is not known.
+    """
+
+    def build(self, input_shape):
+        if input_shape[1] is None:
+            raise ValueError(
+                f"PositionEmbedding needs a fixed number of tokens, not {input_shape}."
+            )
+        self.positions = self.add_weight(
+            (1, *input_shape[1:]),
+            initializer=keras.initializers.TruncatedNormal(stddev=0.02),
+            name="position_embedding",
+        )
+
+    def call(self, inputs):
+        return inputs + ops.cast(self.positions, inputs.dtype)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
