@@ -1,0 +1,209 @@
+"""From a Keras model to a file in each format; TensorFlow backend only.
+
+An endpoint is a function from a uint8 image batch to a dictionary of named tensors. It is traced
+once, and every format is written from that trace.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from vislearn.export.package import ExportError
+from vislearn.export.quiet import quiet
+from vislearn.export.runtimes import INPUT, SIGNATURE, litert_operators
+
+# Old enough for onnxruntime and onnxruntime-web of the last years, new enough for every operation.
+ONNX_OPSET = 18
+
+
+def in_float32(model: keras.Model) -> keras.Model:
+    """The model itself, or, if layers compute in lower precision, its float32 twin.
+
+    The twin has the same configuration with float32 in place of `mixed_bfloat16` and its like,
+    and the same weights, which mixed precision keeps in float32 anyway.
+
+    Raises:
+        ExportError: If a layer computes in lower precision and the model is not a functional or
+            sequential one, whose configuration can be rewritten.
+    """
+    if not isinstance(model, keras.Function | keras.Sequential):
+        if model.compute_dtype != "float32":
+            raise ExportError(
+                f"{model.name} computes in {model.compute_dtype}; only functional and sequential "
+                "models can be turned to float32."
+            )
+        return model
+    config = model.get_config()
+    rewritten = _with_float32_policies(config)
+    if rewritten == config:
+        return model
+    twin = model.__class__.from_config(rewritten)
+    twin.set_weights(model.get_weights())
+    return twin
+
+
+def _with_float32_policies(config: Any) -> Any:
+    """A copy of a configuration in which every dtype policy of low precision is float32."""
+    low = ("float16", "bfloat16", "mixed_float16", "mixed_bfloat16")
+    if isinstance(config, dict):
+        if config.get("class_name") == "DTypePolicy" and config["config"]["name"] in low:
+            return {**config, "config": {"name": "float32"}}
+        return {
+            key: "float32" if key == "dtype" and value in low else _with_float32_policies(value)
+            for key, value in config.items()
+        }
+    if isinstance(config, list | tuple):
+        return type(config)(_with_float32_policies(value) for value in config)
+    return config
+
+
+class Endpoint:
+    """A traced function from uint8 images to named tensors, and what writes it in each format.
+
+    Args:
+        model: The model whose weights the function uses, for tracking and for error messages.
+        answer: From a float32 image tensor `(batch, height, width, channels)` to a dictionary of
+            tensors.
+    """
+
+    def __init__(self, model: keras.Model, answer: Callable):
+        import tensorflow as tf
+
+        self._layers = {layer.name for layer in model.layers}
+        self._spec = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name=INPUT)
+        self._archive = keras.export.ExportArchive()
+        self._archive.track(model)
+        with quiet():
+            self.function = self._archive.add_endpoint(
+                SIGNATURE,
+                lambda image: answer(tf.cast(image, tf.float32)),
+                input_signature=[self._spec],
+            )
+        traced = self.function.get_concrete_function().structured_outputs
+        self.outputs = {
+            name: (tuple(tensor.shape), tensor.dtype.name) for name, tensor in traced.items()
+        }
+
+    def write_savedmodel(self, path: Path) -> None:
+        """Writes a SavedModel folder with the signature `serving_default`."""
+        import tensorflow as tf
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with quiet():
+                self._archive.write_out(str(path), verbose=False)
+        except tf.errors.OpError as error:  # What TensorFlow calls a full disk and the like.
+            raise OSError(f"The SavedModel can't be written: {error.message}") from error
+        assets = path / "assets"
+        if assets.is_dir() and not any(assets.iterdir()):
+            assets.rmdir()  # Would not survive Git or an archive without empty folders.
+
+    def write_litert(
+        self, savedmodel: Path, path: Path, calibration: Iterable[np.ndarray] | None = None
+    ) -> None:
+        """Converts a written SavedModel to LiteRT, in int8 if there are images to calibrate on.
+
+        In the int8 file the softmax stays in float: in int8 it can only answer in steps of 1/256,
+        which would round away most probabilities of many classes. What has no integer form stays
+        in float, too; input and outputs keep their types.
+
+        Raises:
+            ExportError: If the model needs an operation that LiteRT has not built in.
+        """
+        import tensorflow as tf
+
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(savedmodel))
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        try:
+            with quiet():
+                if calibration is None:
+                    content = converter.convert()
+                else:
+                    content = _quantised(converter, calibration)
+        except tf.lite.experimental.ConverterError as error:
+            raise ExportError(self._explain(error)) from error
+        path.write_bytes(content)
+        strangers = [name for name in litert_operators(path) if name.startswith("CUSTOM:")]
+        if strangers:
+            raise ExportError(f"LiteRT has not built in: {', '.join(strangers)}.")
+
+    def _explain(self, error) -> str:
+        """What the converter's error says, shortened to the operations and their layers."""
+        found = []
+        for detail in error.errors:
+            if detail.operator.name:
+                name = detail.operator.name.removeprefix("tf.")
+                calls = detail.location.call
+                found.append(name + self._in_layer(calls[0].name if calls else ""))
+        if not found:
+            return f"LiteRT can't convert the model: {error}"
+        return (
+            f"LiteRT has not built in: {', '.join(dict.fromkeys(found))}. Build the layer from "
+            "other operations, or export without format 'litert'."
+        )
+
+    def write_onnx(self, path: Path) -> None:
+        """Writes an ONNX file whose input and outputs have the endpoint's names.
+
+        Raises:
+            ExportError: If the model needs an operation that ONNX has not.
+        """
+        with quiet():
+            import onnx
+            import tf2onnx
+
+            proto, _ = tf2onnx.convert.from_function(
+                self.function, input_signature=[self._spec], opset=ONNX_OPSET
+            )
+        # tf2onnx keeps an operation that it can't translate under its TensorFlow name.
+        versions = {opset.domain: opset.version for opset in proto.opset_import}
+        found = [
+            node.op_type + self._in_layer(node.name)
+            for node in proto.graph.node
+            if not onnx.defs.has(node.op_type, versions[node.domain], node.domain)
+        ]
+        if found:
+            raise ExportError(
+                f"ONNX has no operation for: {', '.join(dict.fromkeys(found))}. Build the layer "
+                "from other operations, or export without format 'onnx'."
+            )
+        for value in (*proto.graph.input, *proto.graph.output):
+            value.type.tensor_type.shape.dim[0].dim_param = "batch"
+        path.write_bytes(proto.SerializeToString())
+
+    def _in_layer(self, name: str) -> str:
+        """The layer that an operation such as `model_1/conv_2/Erf` belongs to, if one is known.
+
+        Keras numbers the name of a layer anew at each call: `conv` is called as `conv_1`.
+        """
+        for part in reversed(name.split("@")[0].split("/")[:-1]):
+            for layer in (part, re.sub(r"_\d+$", "", part)):
+                if layer in self._layers:
+                    return f" in the layer {layer!r}"
+        return ""
+
+
+def _quantised(converter, calibration: Iterable[np.ndarray]) -> bytes:
+    """Full-integer post-training quantisation, the softmax left in float."""
+    import tensorflow as tf
+
+    def samples():
+        for image in calibration:
+            yield {INPUT: image[np.newaxis]}
+
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = samples
+    converter.target_spec.supported_ops = [
+        tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
+        tf.lite.OpsSet.TFLITE_BUILTINS,
+    ]
+    # The debugger is the documented way to keep chosen operations in float.
+    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=["SOFTMAX"])
+    debugger = tf.lite.experimental.QuantizationDebugger(
+        converter=converter, debug_dataset=samples, debug_options=options
+    )
+    return debugger.get_nondebug_quantized_model()
