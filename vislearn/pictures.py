@@ -181,7 +181,7 @@ def prediction_grid(
 
             axes = place(left, upper, side, head)
             if titles is not None:
-                axes.text(0, 1, shorten(titles[index], 24), color=NEUTRAL, size=7, va="top")
+                axes.text(0, 1, shorten(titles[index], 22), color=NEUTRAL, size=7, va="top")
             _headline(axes, colour, classes, best[0], label, scores[index], with_score=not bars)
             _show_image(place(left, upper + head, side, side), images[index])
             if bars:

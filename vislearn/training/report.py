@@ -1,0 +1,254 @@
+"""The report of a training run: one HTML file that opens anywhere, without a network."""
+
+import io
+import math
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from vislearn import pictures
+from vislearn.training.checkpoint import write_atomically
+
+_PICTURES = 16  # in each of the two grids
+_LARGEST_THUMBNAIL = 160  # pixels
+_LARGEST_MATRIX = 100  # classes; beyond it only the most confused pairs are shown
+_PAIRS = 10
+_SHORT_TABLE = 30  # classes; beyond it the whole table is folded away below the weakest ten
+_WEAKEST = 10
+
+
+def write_report(
+    path: str | Path,
+    *,
+    title: str,
+    facts: dict[str, str],
+    history: list[dict[str, float]],
+    classes: Sequence[str],
+    labels: np.ndarray,
+    scores: np.ndarray,
+    images: np.ndarray,
+    metrics: dict[str, float],
+    notes: Sequence[str] = (),
+) -> None:
+    """Writes `report.html`: figures, curves, confusions, classes, mistakes and samples.
+
+    Everything is embedded; the page allows itself no script and no request.
+
+    Args:
+        path: The file to write.
+        title: What was trained on what.
+        facts: Rows of the table at the top: model, data, recipe, seed, machine, versions.
+        history: A dictionary an epoch; see `vislearn.pictures.curves`.
+        classes: Names of the classes.
+        labels: `(n,)` true class numbers of the images that were held out.
+        scores: `(n, classes)` probabilities, 0 to 1.
+        images: `(n, height, width, channels)` uint8, one or three channels.
+        metrics: The headline figures; names that end in `accuracy` are shown as percentages.
+        notes: What a reader should know, such as files that were skipped.
+
+    Raises:
+        ValueError: If there are no images or no epochs, if the arguments don't belong together, if
+            a label is no class, or if a score or metric is no finite number.
+        OSError: If the file can't be written.
+    """
+    labels, scores, images = np.asarray(labels), np.asarray(scores), np.asarray(images)
+    classes = [str(name) for name in classes]
+    _check(history, classes, labels, scores, images, metrics)
+    predicted = scores.argmax(axis=1)
+    wrong = np.flatnonzero(predicted != labels)
+    rows = _class_rows(labels, predicted, classes)
+    pairs = _confused_pairs(labels, predicted, classes)
+    # The surest mistakes first: they are the wrong labels and the real confusions.
+    mistakes = wrong[np.argsort(-scores[wrong].max(axis=1), kind="stable")][:_PICTURES]
+    samples = np.unique(np.linspace(0, len(labels) - 1, _PICTURES).round().astype(int))
+
+    matrix = None
+    if len(classes) <= _LARGEST_MATRIX:
+        matrix = pictures.to_data_uri(
+            pictures.confusion_matrix(_count(labels, predicted, len(classes)), classes),
+            transparent=True,
+        )
+    page = _template().render(
+        title=title,
+        headline=_headline(metrics, labels, predicted),
+        facts=facts,
+        curves=pictures.to_data_uri(pictures.curves(history), transparent=True),
+        curves_text=_describe_curves(history),
+        matrix=matrix,
+        class_count=len(classes),
+        pairs=pairs[:_PAIRS],
+        pair_count=len(pairs),
+        rows=rows,
+        weakest=sorted((row for row in rows if row["count"]), key=lambda row: row["f1"])[:_WEAKEST],
+        short_table=len(rows) <= _SHORT_TABLE,
+        image_count=len(labels),
+        mistake_count=len(wrong),
+        mistakes=[_card(index, classes, labels, scores, images) for index in mistakes],
+        samples=[_card(index, classes, labels, scores, images) for index in samples],
+        notes=list(notes),
+    )
+    write_atomically(Path(path), lambda file: file.write(page.encode()))
+
+
+def _check(history, classes, labels, scores, images, metrics) -> None:
+    if not history:
+        raise ValueError("history is empty: a report needs at least one epoch.")
+    if len(classes) < 2:
+        raise ValueError(f"classes={classes!r}: a report needs at least two.")
+    if labels.ndim != 1 or len(labels) == 0 or not np.issubdtype(labels.dtype, np.integer):
+        raise ValueError(
+            f"labels has the shape {labels.shape} and type {labels.dtype}; it must hold at least "
+            "one integer and have one axis."
+        )
+    if labels.min() < 0 or labels.max() >= len(classes):
+        raise ValueError(
+            f"labels holds {labels.min()} to {labels.max()}, and the classes are 0 to "
+            f"{len(classes) - 1}."
+        )
+    if scores.shape != (len(labels), len(classes)):
+        raise ValueError(
+            f"scores has the shape {scores.shape}, and {len(labels)} labels with {len(classes)} "
+            f"classes need {(len(labels), len(classes))}."
+        )
+    if not np.isfinite(scores).all():
+        row = int(np.flatnonzero(~np.isfinite(scores).all(axis=1))[0])
+        raise ValueError(f"scores of image {row} are not all finite: {scores[row]}.")
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
+        raise ValueError(
+            f"images has the shape {images.shape} and type {images.dtype}; it must be uint8 "
+            "(n, height, width, channels) with one or three channels."
+        )
+    if len(images) != len(labels):
+        raise ValueError(f"images holds {len(images)} images for {len(labels)} labels.")
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise ValueError(f"metrics[{name!r}]={value!r} must be a finite number.")
+
+
+def _template():
+    try:
+        import jinja2
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError("Reports need Jinja2: pip install 'vislearn[train]'.") from error
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["percent"] = pictures.percent
+    environment.filters["figure"] = lambda value: "–" if math.isnan(value) else f"{value:.3f}"  # noqa: RUF001
+    source = resources.files("vislearn.training").joinpath("report.html.j2")
+    return environment.from_string(source.read_text(encoding="utf-8"))
+
+
+def _headline(metrics, labels, predicted) -> list[dict[str, str]]:
+    """The large figures: a value, what it is, and how sure it is."""
+    figures = []
+    for name, value in metrics.items():
+        share = name.endswith("accuracy")
+        remark = ""
+        if name == "accuracy":
+            low, high = _wilson(np.mean(predicted == labels), len(labels))
+            remark = f"95% interval {100 * low:.1f} to {100 * high:.1f}"
+        figures.append(
+            {
+                "name": name.replace("_", " "),
+                "value": f"{100 * value:.2f}%" if share else f"{value:.4g}",
+                "remark": remark,
+            }
+        )
+    wrong = int(np.sum(predicted != labels))
+    figures.append({"name": "mistakes", "value": f"{wrong:,}", "remark": f"of {len(labels):,}"})
+    return figures
+
+
+def _wilson(share: float, count: int) -> tuple[float, float]:
+    """The 95% score interval of a share of `count` trials (Wilson 1927)."""
+    z = 1.96
+    centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
+    return max(centre - half, 0.0), min(centre + half, 1.0)
+
+
+def _count(labels, predicted, classes: int) -> np.ndarray:
+    """The confusion matrix `(true, predicted)`."""
+    from sklearn.metrics import confusion_matrix
+
+    return confusion_matrix(labels, predicted, labels=range(classes))
+
+
+def _class_rows(labels, predicted, classes) -> list[dict]:
+    """Precision, recall, F1 and count of each class; NaN where one is undefined."""
+    from sklearn.metrics import precision_recall_fscore_support
+
+    values = precision_recall_fscore_support(
+        labels, predicted, labels=range(len(classes)), zero_division=np.nan
+    )
+    return [
+        {"name": name, "precision": precision, "recall": recall, "f1": f1, "count": int(count)}
+        for name, precision, recall, f1, count in zip(classes, *values, strict=True)
+    ]
+
+
+def _confused_pairs(labels, predicted, classes) -> list[dict]:
+    """True and predicted class of the mistakes, the most frequent pair first."""
+    pairs, counts = np.unique(
+        np.stack([labels, predicted], axis=1)[labels != predicted], axis=0, return_counts=True
+    )
+    totals = np.bincount(labels, minlength=len(classes))
+    return [
+        {
+            "true": classes[pairs[index, 0]],
+            "predicted": classes[pairs[index, 1]],
+            "count": int(counts[index]),
+            "share": counts[index] / totals[pairs[index, 0]],
+        }
+        for index in np.argsort(-counts, kind="stable")
+    ]
+
+
+def _card(index, classes, labels, scores, images) -> dict:
+    """What the page says about one image."""
+    best = np.argsort(-scores[index], kind="stable")[:3]
+    return {
+        "image": _thumbnail(images[index]),
+        "number": int(index),
+        "true": classes[labels[index]],
+        "predicted": classes[best[0]],
+        "right": bool(best[0] == labels[index]),
+        "top": [
+            {
+                "name": classes[number],
+                "score": float(scores[index, number]),
+                "width": round(100 * min(max(float(scores[index, number]), 0.0), 1.0), 1),
+                "is_true": bool(number == labels[index]),
+            }
+            for number in best
+        ],
+    }
+
+
+def _thumbnail(image: np.ndarray) -> str:
+    """A small image as it is, a large one shrunk, as a data URI."""
+    from PIL import Image
+
+    picture = Image.fromarray(image[:, :, 0] if image.shape[-1] == 1 else image)
+    file = io.BytesIO()
+    if max(picture.size) <= 64:
+        picture.save(file, "PNG", optimize=True)
+        return pictures.data_uri(file.getvalue(), "image/png")
+    picture.thumbnail((_LARGEST_THUMBNAIL, _LARGEST_THUMBNAIL))
+    picture.save(file, "JPEG", quality=88)
+    return pictures.data_uri(file.getvalue(), "image/jpeg")
+
+
+def _describe_curves(history) -> str:
+    """The curves in words, for those who can't see them."""
+    first, last = history[0], history[-1]
+    names = [name for name in last if name not in ("epoch", "seconds", "learning_rate")]
+    changes = [
+        f"{name.replace('_', ' ')} from {first.get(name, math.nan):.4g} to {last[name]:.4g}"
+        for name in names
+    ]
+    epochs = f"{len(history)} epochs" if len(history) > 1 else "1 epoch"
+    return f"Training curves over {epochs}: {', '.join(changes)}."
