@@ -1,0 +1,256 @@
+"""A data set that is ready to train on: batches for training and for examination."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from vislearn.data.augmentation import Example, get_augmentation
+from vislearn.data.reading import Images
+from vislearn.tasks import get_task
+
+_READ_AHEAD = 4  # batches that are made while the step before is still running
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetInfo:
+    """What is known about a data set.
+
+    Attributes:
+        source: Where it comes from: a folder, or a name.
+        task: What it is for.
+        classes: Names of the classes in the order of their numbers.
+        image_shape: `(height, width, channels)`.
+        counts: Number of images by split.
+        skipped: Path and reason of each file that could not be used.
+        flips: Whether a mirror image keeps its class.
+        notes: What was decided on the way, such as which images were held out.
+    """
+
+    source: str
+    task: str
+    classes: tuple[str, ...]
+    image_shape: tuple[int, int, int]
+    counts: dict[str, int]
+    skipped: tuple[tuple[str, str], ...]
+    flips: bool
+    notes: tuple[str, ...]
+
+
+class Dataset:
+    """Images and labels in splits; made by `load_dataset`.
+
+    Args:
+        info: What is known about it.
+        images: All images.
+        labels: `(n,)` class numbers of all images.
+        splits: By split, the indices of its images in file order.
+        batch_size: Images a batch.
+        augment: Name of an augmentation, or a function from dictionary to dictionary.
+        seed: Seed of order and augmentation.
+    """
+
+    def __init__(
+        self,
+        info: DatasetInfo,
+        images: Images,
+        labels: np.ndarray,
+        splits: dict[str, np.ndarray],
+        *,
+        batch_size: int,
+        augment: str | Callable[[Example], Example] | None,
+        seed: int,
+    ):
+        self.info = info
+        self.batch_size = batch_size
+        self.seed = seed
+        self._images = images
+        self._labels = labels.astype(np.int32)
+        self._splits = splits
+        self._target = get_task(info.task, info.classes).target
+        self._on_floats = augment if callable(augment) else None
+        self._on_pixels = None if callable(augment) else get_augmentation(augment, flips=info.flips)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{count:,} {split}" for split, count in self.info.counts.items())
+        height, width, channels = self.info.image_shape
+        return (
+            f"<Dataset {self.info.source}: {counts}; {len(self.info.classes)} classes; "
+            f"{height} x {width} x {channels}>"
+        )
+
+    # For `model.fit`.
+
+    @functools.cached_property
+    def train(self):
+        """One epoch of training batches, in another order and augmentation at each iteration.
+
+        A finite `tf.data.Dataset` of `(x, y)`: images float32 0..255
+        `(batch_size, height, width, channels)`, labels int32. The images that fill no batch are
+        left out, others each time. Its n-th iteration is the same in every process of one seed.
+        """
+        import tensorflow as tf
+
+        # A fresh number for each iteration, of a generator that starts at the seed. Epochs of
+        # `training_batches` count from 0; these must not meet them.
+        draws = tf.data.Dataset.random(seed=self.seed + 1, rerandomize_each_iteration=True).take(1)
+        batches = self._training(draws.map(lambda draw: draw + 2**31))
+        return batches.apply(tf.data.experimental.assert_cardinality(self.steps_per_epoch))
+
+    @functools.cached_property
+    def validation(self):
+        """The validation images in file order, as `(x, y)` batches; None if there are none."""
+        return self._in_order("validation")
+
+    @functools.cached_property
+    def test(self):
+        """The test images in file order, as `(x, y)` batches; None if there are none."""
+        return self._in_order("test")
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole batches in an epoch.
+
+        Raises:
+            ValueError: If the training images fill no batch.
+        """
+        steps = len(self._splits["train"]) // self.batch_size
+        if steps == 0:
+            raise ValueError(
+                f"batch_size={self.batch_size} is more than the {len(self._splits['train'])} "
+                "training images."
+            )
+        return steps
+
+    def training_batches(self, start_epoch: int = 0):
+        """Endless training batches, `steps_per_epoch` to the epoch.
+
+        Order and augmentation of a batch depend on the seed, the epoch and its place in the epoch,
+        on nothing else: started at epoch 5, it gives what an unbroken training sees from epoch 5.
+        A function passed as `augment` keeps this if it draws from `example["seed"]` only.
+
+        Args:
+            start_epoch: Number of the first epoch, from 0.
+
+        Returns:
+            A `tf.data.Dataset` of `(x, y)` as in `train`.
+        """
+        import tensorflow as tf
+
+        if start_epoch < 0:
+            raise ValueError(f"start_epoch={start_epoch!r} must be at least 0.")
+        return self._training(tf.data.Dataset.counter(start_epoch))
+
+    # For everything else, without TensorFlow.
+
+    def arrays(self, split: str, limit: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The images and labels of a split, in file order.
+
+        Args:
+            split: `"train"`, `"validation"`, `"test"`, or `"all"` for these three in a row.
+            limit: Only the first so many.
+
+        Returns:
+            `(n, height, width, channels)` uint8 and `(n,)` int32.
+
+        Raises:
+            ValueError: If there is no such split.
+        """
+        indices = self._indices(split)[:limit]
+        return self._images.gather(indices), self._labels[indices]
+
+    def batches(self, split: str, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Like `arrays`, in batches, of which the last may be smaller."""
+        indices = self._indices(split)
+        for start in range(0, len(indices), batch_size):
+            chosen = indices[start : start + batch_size]
+            yield self._images.gather(chosen), self._labels[chosen]
+
+    def paths(self, split: str) -> list[Path] | None:
+        """The files of a split, in the order of `arrays`; None where the images have no files."""
+        sources = self._images.sources
+        if sources is None or isinstance(sources[0], bytes):
+            return None
+        return [sources[index] for index in self._indices(split)]
+
+    def _indices(self, split: str) -> np.ndarray:
+        if split == "all":
+            return np.concatenate([*self._splits.values()])
+        if split not in self._splits:
+            raise ValueError(f"split={split!r} must be one of {[*self._splits, 'all']}.")
+        return self._splits[split]
+
+    # The pipelines. Work is done on batches, not on elements: on two cores tf.data's bookkeeping
+    # for single small images costs more than everything done to them.
+
+    def _training(self, epochs):
+        """Training batches of a `tf.data.Dataset` of epoch numbers (int64)."""
+        import tensorflow as tf
+
+        train = self._splits["train"]
+        steps, size = self.steps_per_epoch, self.batch_size
+
+        def of_epoch(epoch):
+            seed = tf.random.fold_in(tf.constant([self.seed, 0], tf.int64), epoch)
+            order = tf.random.experimental.stateless_shuffle(train, seed)  # (images,)
+
+            def of_step(step):
+                return order[step * size : (step + 1) * size], tf.random.fold_in(seed, step)
+
+            return tf.data.Dataset.range(steps).map(of_step)
+
+        def example(indices, seed):
+            indices = tf.ensure_shape(indices, (size,))
+            return self._finished({**self._example(indices), "seed": seed}, augment=True)
+
+        return epochs.flat_map(of_epoch).map(example, self._parallel).prefetch(_READ_AHEAD)
+
+    def _in_order(self, split: str):
+        import tensorflow as tf
+
+        if split not in self._splits:
+            return None
+        batches = tf.data.Dataset.from_tensor_slices(self._splits[split]).batch(self.batch_size)
+        return batches.map(
+            lambda indices: self._finished(self._example(indices), augment=False), self._parallel
+        ).prefetch(_READ_AHEAD)
+
+    @property
+    def _parallel(self) -> int:
+        # Files are read by threads of our own, the same for every batch.
+        return 1 if self._images.pixels is None else 2
+
+    def _example(self, indices) -> Example:
+        """The images (uint8) and labels of a batch of indices."""
+        import tensorflow as tf
+
+        labels = tf.gather(self._on_host["labels"], indices)
+        if self._images.pixels is not None:
+            return {"images": tf.gather(self._on_host["images"], indices), "labels": labels}
+        images = tf.numpy_function(self._images.gather, [indices], tf.uint8)
+        images = tf.ensure_shape(images, (indices.shape[0], *self._images.shape))
+        return {"images": images, "labels": labels}
+
+    @functools.cached_property
+    def _on_host(self) -> dict:
+        """Pixels and labels as tensors in host memory, shared by all pipelines."""
+        import tensorflow as tf
+
+        with tf.device("CPU:0"), tf.init_scope():
+            tensors = {"labels": tf.constant(self._labels)}
+            if self._images.pixels is not None:
+                tensors["images"] = tf.constant(self._images.pixels)
+        return tensors
+
+    def _finished(self, example: Example, *, augment: bool):
+        """From pixels to the `(x, y)` of the task."""
+        import tensorflow as tf
+
+        if augment and self._on_pixels is not None:
+            example = self._on_pixels(example)
+        example = {**example, "images": tf.cast(example["images"], tf.float32)}
+        if augment and self._on_floats is not None:
+            example = self._on_floats(example)
+        return self._target(example)

@@ -1,0 +1,185 @@
+"""Many images at once: decoded by threads, each file checked, bad ones named."""
+
+import contextlib
+import dataclasses
+import functools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from vislearn.data.images import MAX_PIXELS, ImageError, fit_image, read_image
+
+# Pixels beyond this stay in their files under cache="auto".
+AUTO_CACHE_BYTES = 2 * 2**30
+CACHES = ("auto", "memory", "none")
+_CHUNK = 64  # files a task: small ones take 0.1 ms each, hardly more than handing them over
+
+
+class MixedSizesError(ValueError):
+    """The images have several sizes, and nobody said which one is wanted."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """How a file becomes an example.
+
+    Attributes:
+        size: `(height, width)`, or None for the image's own.
+        channels: 1 or 3, or None for what the image has.
+        resize: Mode of `fit_image`.
+        max_pixels: Limit of `read_image`.
+    """
+
+    size: tuple[int, int] | None = None
+    channels: int | None = None
+    resize: str = "crop"
+    max_pixels: int = MAX_PIXELS
+
+    def read(self, source: Path | bytes) -> np.ndarray:
+        """`(height, width, channels)` uint8 of one file."""
+        image = read_image(source, channels=self.channels, max_pixels=self.max_pixels)
+        return image if self.size is None else fit_image(image, self.size, self.resize)
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """Images that are all alike, in memory or in files.
+
+    Attributes:
+        shape: `(height, width, channels)` of each.
+        pixels: `(n, height, width, channels)` uint8, or None where they stay in files.
+        sources: Path or content of each file, in the same order; None for images without files.
+        format: How a file is read.
+    """
+
+    shape: tuple[int, int, int]
+    pixels: np.ndarray | None
+    sources: Sequence[Path | bytes] | None = None
+    format: Format = Format()
+
+    def gather(self, indices: np.ndarray) -> np.ndarray:
+        """The images of these indices, `(len(indices), height, width, channels)` uint8."""
+        if self.pixels is not None:
+            return self.pixels[indices]
+        chosen = [self.sources[index] for index in indices]
+        found = np.empty((len(chosen), *self.shape), np.uint8)
+        for index, image in enumerate(self._pool.map(self.format.read, chosen)):
+            found[index] = image
+        return found
+
+    @functools.cached_property
+    def _pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(_workers(), thread_name_prefix="vislearn-images")
+
+
+@dataclasses.dataclass(frozen=True)
+class Skipped:
+    """A file that was left out: its index among the sources, and why."""
+
+    index: int
+    error: ImageError
+
+
+def read_images(
+    sources: Sequence[Path | bytes],
+    format: Format,
+    *,
+    cache: str = "auto",
+    strict: bool = False,
+    progress: Callable[[int], None] = lambda count: None,
+) -> tuple[Images, list[Skipped]]:
+    """Decodes every file, which is also the check of each.
+
+    Args:
+        sources: Path or content of each file.
+        format: How they are read. Where `size` is None all must have the same; where `channels` is
+            None it becomes 1 if every image is grey, else 3.
+        cache: `"memory"` keeps the pixels, `"none"` leaves them in the files, `"auto"` keeps them
+            up to 2 GiB.
+        strict: Raise for the first file that can't be used, instead of leaving it out.
+        progress: Called with the number of files done.
+
+    Returns:
+        The images that could be read, in the order of the sources, and the files left out.
+
+    Raises:
+        MixedSizesError: If `format.size` is None and two images differ in size.
+        ImageError: If `strict` and a file can't be used.
+        ValueError: If no image can be read.
+    """
+    skipped: list[Skipped] = []
+    first, shape, pixels = None, None, None
+    for index, image in enumerate(_decoded(sources, format)):
+        progress(index)
+        if isinstance(image, ImageError):
+            if strict:
+                raise image
+            skipped.append(Skipped(index, image))
+            continue
+        if shape is None:
+            first, shape = index, image.shape
+            pixels = _allocate(len(sources), shape, cache)
+        if image.shape[:2] != shape[:2]:
+            one, two = _describe(sources, first, shape), _describe(sources, index, image.shape)
+            raise MixedSizesError(
+                f"The images differ in size: {one}, {two}. Pass image_size to bring them to one."
+            )
+        if image.shape[2] > shape[2]:  # the first colour image after grey ones
+            shape = image.shape
+            grown = _allocate(len(sources), shape, cache)
+            if grown is not None:
+                grown[:index] = pixels[:index]
+            pixels = grown
+        if pixels is not None:
+            pixels[index] = image  # A grey image among coloured ones fills all three channels.
+    if shape is None:
+        reason = f"; the first: {skipped[0].error}" if skipped else ""
+        raise ValueError(f"None of the {len(sources)} files can be read as an image{reason}.")
+    progress(len(sources))
+    left_out = {item.index for item in skipped}
+    kept = [index for index in range(len(sources)) if index not in left_out]
+    if pixels is not None and skipped:
+        pixels = pixels[kept]
+    exact = dataclasses.replace(format, size=shape[:2], channels=shape[2])
+    return Images(shape, pixels, [sources[index] for index in kept], exact), skipped
+
+
+def _decoded(sources, format: Format) -> Iterator[np.ndarray | ImageError]:
+    """The image of each file in order, or the reason why there is none."""
+    pool = ThreadPoolExecutor(_workers(), thread_name_prefix="vislearn-images")
+    chunks = [sources[start : start + _CHUNK] for start in range(0, len(sources), _CHUNK)]
+    with contextlib.closing(pool.map(functools.partial(_read_chunk, format=format), chunks)) as all:
+        try:
+            for images in all:
+                yield from images
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _read_chunk(sources, format: Format) -> list[np.ndarray | ImageError]:
+    found: list[np.ndarray | ImageError] = []
+    for source in sources:
+        try:
+            found.append(format.read(source))
+        except ImageError as error:
+            found.append(error)
+        except OSError as error:
+            found.append(ImageError(str(source), error.strerror or str(error)))
+    return found
+
+
+def _allocate(count: int, shape: tuple[int, ...], cache: str) -> np.ndarray | None:
+    fits = cache == "memory" or (cache == "auto" and count * np.prod(shape) <= AUTO_CACHE_BYTES)
+    return np.empty((count, *shape), np.uint8) if fits else None
+
+
+def _describe(sources, index: int, shape: tuple[int, ...]) -> str:
+    name = sources[index] if isinstance(sources[index], Path) else f"image {index}"
+    return f"{name} has {shape[1]} x {shape[0]}"
+
+
+def _workers() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
