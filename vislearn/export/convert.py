@@ -65,7 +65,7 @@ class Endpoint:
     """A traced function from uint8 images to named tensors, and what writes it in each format.
 
     Args:
-        model: The model whose weights the function uses, for tracking and for error messages.
+        model: The model that the function calls, for its input shape and its layers' names.
         answer: From a float32 image tensor `(batch, height, width, channels)` to a dictionary of
             tensors.
     """
@@ -75,8 +75,9 @@ class Endpoint:
 
         self._layers = {layer.name for layer in model.layers}
         self._spec = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name=INPUT)
+        # The archive finds the variables that the function uses; told of the model with `track`,
+        # it would write each of them twice.
         self._archive = keras.export.ExportArchive()
-        self._archive.track(model)
         with quiet():
             self.function = self._archive.add_endpoint(
                 SIGNATURE,
@@ -115,6 +116,7 @@ class Endpoint:
             ExportError: If the model needs an operation that LiteRT has not built in.
         """
         import tensorflow as tf
+        from tensorflow.lite.python.convert_phase import ConverterError  # It has no public name.
 
         converter = tf.lite.TFLiteConverter.from_saved_model(str(savedmodel))
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
@@ -124,7 +126,7 @@ class Endpoint:
                     content = converter.convert()
                 else:
                     content = _quantised(converter, calibration)
-        except tf.lite.experimental.ConverterError as error:
+        except ConverterError as error:
             raise ExportError(self._explain(error)) from error
         path.write_bytes(content)
         strangers = [name for name in litert_operators(path) if name.startswith("CUSTOM:")]

@@ -97,8 +97,6 @@ def _accuracy_and_rate(
     classify: Callable, images: np.ndarray, labels: np.ndarray, batch_size: int
 ) -> tuple[float, float]:
     """Accuracy, and images a second."""
-    if len(images) == 0:
-        raise ValueError("images is empty: there is nothing to evaluate on.")
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size!r} must be at least 1.")
     classify(images[:batch_size])  # The first call compiles or allocates, and is not counted.

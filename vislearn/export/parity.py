@@ -1,7 +1,9 @@
 """Does an exported file say what the Keras model says?"""
 
+import contextlib
 import dataclasses
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,19 @@ class Comparison:
     max_difference: dict[str, float]
     class_agreement: float
     unexplained: int
+
+
+@contextlib.contextmanager
+def full_float32() -> Iterator[None]:
+    """Float32 products in float32: on a GPU, TensorFlow would round their factors to 11 bits."""
+    import tensorflow as tf
+
+    before = tf.config.experimental.tensor_float_32_execution_enabled()
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
 def keras_outputs(model: keras.Model, task: Any, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -94,7 +109,7 @@ def first_differing_layer(model: keras.Model, format: str, images: np.ndarray) -
     good, bad = 0, len(layers)  # All layers before `good` agree; the one at `bad` differs.
     while good < bad:
         middle = (good + bad) // 2
-        if _differs(keras.Model(model.inputs, layers[middle].output), format, images):
+        if _differs(keras.Model(model.inputs[0], layers[middle].output), format, images):
             bad = middle
         else:
             good = middle + 1

@@ -86,7 +86,7 @@ class Predictor:
         Raises:
             ValueError: If the images have another type or shape, or `batch_size` is less than 1.
         """
-        images = checked_images("images", images, self.input_shape)
+        images = checked_images("images", images, self.input_shape, allow_empty=True)
         if batch_size < 1:
             raise ValueError(f"batch_size={batch_size!r} must be at least 1.")
         if len(images) == 0:

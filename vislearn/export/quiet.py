@@ -5,12 +5,13 @@ import io
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Swallows what is written to stdout and stderr inside, from Python and from C++.
+    """Swallows warnings, and what Python or C++ writes to stdout and stderr inside.
 
     If an exception leaves the block, the end of what was swallowed goes with it as a note. The
     two streams belong to the process: other threads are silenced, too.
@@ -23,7 +24,11 @@ def quiet() -> Iterator[None]:
         try:
             os.dup2(log.fileno(), 1)
             os.dup2(log.fileno(), 2)
-            with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            with (
+                contextlib.redirect_stdout(printed),
+                contextlib.redirect_stderr(printed),
+                warnings.catch_warnings(action="ignore"),
+            ):
                 yield
         except Exception as error:
             log.seek(0)

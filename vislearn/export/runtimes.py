@@ -91,7 +91,9 @@ def run_in_chunks(runtime, images: np.ndarray, batch_size: int) -> dict[str, np.
     return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
-def checked_images(argument: str, images, shape: tuple[int, int, int]) -> np.ndarray:
+def checked_images(
+    argument: str, images, shape: tuple[int, int, int], *, allow_empty: bool = False
+) -> np.ndarray:
     """The images as an array, if they are uint8 `(n, *shape)`.
 
     Raises:
@@ -108,6 +110,8 @@ def checked_images(argument: str, images, shape: tuple[int, int, int]) -> np.nda
             f"{argument} must have the shape (n, {height}, {width}, {channels}), "
             f"and has {images.shape}."
         )
+    if len(images) == 0 and not allow_empty:
+        raise ValueError(f"{argument} is empty: it must hold at least one image.")
     return images
 
 
@@ -123,7 +127,7 @@ def checked_labels(argument: str, labels, count: int, classes: int) -> np.ndarra
             f"{argument} must be {count} integers, one an image, and are {labels.dtype.name} "
             f"of shape {labels.shape}."
         )
-    if count and not 0 <= labels.min() <= labels.max() < classes:
+    if not 0 <= labels.min() <= labels.max() < classes:
         raise ValueError(
             f"{argument} must lie in 0..{classes - 1}, and lie in {labels.min()}..{labels.max()}."
         )
