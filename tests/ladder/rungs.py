@@ -32,6 +32,19 @@ def options(name: str) -> dict:
 
 
 @functools.cache
+def representative(name: str) -> str:
+    """The first model that is the same network at its tiny size, for the rungs that cost seconds.
+
+    `resnet101` and `resnet152` are `resnet50` there, and there is no need to train all three.
+    """
+    return next(
+        other
+        for other in MODELS
+        if builder(other) is builder(name) and options(other) == options(name)
+    )
+
+
+@functools.cache
 def published(name: str) -> keras.Model:
     """The published configuration, with shapes but without values.
 
@@ -93,3 +106,7 @@ def assert_same(found, expected, tolerance: float = 1e-4) -> None:
     assert np.isfinite(size)
     assert size > 1e-3
     assert np.max(np.abs(found - expected)) <= tolerance * size
+
+
+# One name for each network that differs from the others at its tiny size.
+NETWORKS = sorted({representative(name) for name in MODELS})

@@ -1,0 +1,109 @@
+"""Rung: builds at its published and its tiny configuration, and refuses wrong arguments."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+from rungs import every_model, images, outputs, published, random_tiny, tiny
+
+import vislearn
+
+# Beyond the common ones, so that no family takes it.
+UNKNOWN = {"no_such_option": 1}
+
+
+@every_model
+def test_published(name):
+    info = vislearn.model_info(name)
+    model = published(name)
+    assert model.name == name
+    assert model.input_shape == (None, *info.input_shape)
+    assert model.output_shape == (None, info.num_classes)
+
+
+@every_model
+def test_flat_and_named_by_path(name):
+    model = published(name)
+    assert isinstance(model, keras.Model)
+    for layer in model.layers:
+        assert not isinstance(layer, keras.Model), f"{layer.name} is a model in the model"
+        # `conv`, `stage1_block2_conv1`; the endpoints C0 to C5 are the exception.
+        assert re.fullmatch(r"[a-z]+[0-9]*(_[a-z0-9]+)*|C\d", layer.name)
+    # A layer that nobody named gets a number that goes up from model to model.
+    assert [layer.name for layer in tiny(name).layers] == [
+        layer.name for layer in tiny(name).layers
+    ]
+
+
+@every_model
+def test_tiny(name):
+    model = random_tiny(name)
+    assert model.count_params() < 400_000
+    pixels = images(model)
+    logits = outputs(model, pixels)
+    assert logits.shape == (len(pixels), vislearn.model_info(name).tiny["num_classes"])
+    assert np.all(np.isfinite(logits))
+    assert not np.allclose(logits[0], logits[1]), "two images get one answer"
+
+
+@every_model
+def test_without_head(name):
+    model = tiny(name, num_classes=0)
+    assert len(model.output_shape) == 2
+    assert "head" not in [layer.name for layer in model.layers]
+    assert model.count_params() < random_tiny(name).count_params()
+
+
+@every_model
+def test_activation_of_the_answer(name):
+    model = tiny(name, classifier_activation="softmax")
+    np.testing.assert_allclose(outputs(model, images(model)).sum(axis=-1), 1, atol=1e-5)
+
+
+@every_model
+def test_preprocessing_is_in_the_model(name):
+    """Scaled by hand, with `preprocessing=None`, the pixels give the same answer."""
+    model = random_tiny(name)
+    raw = tiny(name, preprocessing=None)
+    assert [layer for layer in raw.layers if layer.name == "preprocess"] == []
+    raw.set_weights(model.get_weights())
+    pixels = images(model)
+    scaled = keras.ops.convert_to_numpy(model.get_layer("preprocess")(pixels))
+    np.testing.assert_allclose(outputs(raw, scaled), outputs(model, pixels), atol=1e-4)
+
+
+@every_model
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (UNKNOWN, "no_such_option=1"),
+        ({"num_classes": -1}, "num_classes=-1"),
+        ({"num_classes": 2.0}, r"num_classes=2\.0"),
+        ({"num_classes": 0, "classifier_activation": "softmax"}, "classifier_activation='softmax'"),
+        ({"classifier_activation": "sofmax"}, "sofmax"),
+        ({"preprocessing": "imagenett"}, "preprocessing='imagenett'"),
+        ({"input_shape": (0, 8, 3)}, r"input_shape=\(0, 8, 3\)"),
+        ({"input_shape": 32}, "input_shape=32"),
+        ({"weights": "imagenet"}, "weights='imagenet'"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_wrong_arguments(name, wrong, message):
+    with pytest.raises(ValueError, match=message):
+        tiny(name, **wrong)
+
+
+@every_model
+def test_smallest_image(name):
+    """One pixel: either too small, in words, or an answer."""
+    channels = vislearn.model_info(name).tiny["input_shape"][-1]
+    shape = (1, 1, channels)
+    try:
+        model = tiny(name, input_shape=shape)
+    except ValueError as error:
+        refusal = str(error)
+    else:
+        assert np.all(np.isfinite(outputs(model, images(model))))
+        return
+    assert f"input_shape={shape}" in refusal

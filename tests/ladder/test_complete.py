@@ -1,0 +1,52 @@
+"""No rung leaves a model out: every registered name is collected in every test of the ladder."""
+
+import collections
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rungs import MODELS
+
+HERE = Path(__file__).parent
+RUNGS = sorted(path.name for path in HERE.glob("test_*.py") if path.name != Path(__file__).name)
+
+
+@pytest.fixture(scope="module")
+def collected():
+    """For each rung, the names with which its tests were collected, as `{file: {test: names}}`."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    listing = subprocess.run(
+        [*command, str(HERE)], capture_output=True, text=True, check=True, cwd=HERE.parent.parent
+    ).stdout
+    found = collections.defaultdict(lambda: collections.defaultdict(set))
+    for line in listing.splitlines():
+        match = re.fullmatch(r"(?:.*/)?(test_\w+\.py)::(\w+)\[(.+)\]", line)
+        if match:
+            file, test, case = match.groups()
+            # With a second parameter, a case is "wrong-name".
+            found[file][test].add(case.rsplit("-", 1)[-1])
+    return found
+
+
+@pytest.mark.parametrize("rung", RUNGS)
+def test_every_model_in_every_test(rung, collected):
+    assert collected[rung], f"{rung} collects no model at all"
+    for test, names in collected[rung].items():
+        assert names == {*MODELS}, f"{rung}::{test}"
+
+
+def test_there_are_all_rungs():
+    """By name, so that a rung that is deleted or renamed is missed."""
+    assert RUNGS == [
+        "test_backends.py",
+        "test_build.py",
+        "test_count.py",
+        "test_export.py",
+        "test_learn.py",
+        "test_parity.py",
+        "test_precision.py",
+        "test_save.py",
+        "test_signature.py",
+    ]

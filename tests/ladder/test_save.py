@@ -1,0 +1,30 @@
+"""Rung: a saved model loads in a fresh process, in safe mode and without `custom_objects`."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rungs import NETWORKS, assert_same, every_model, images, outputs, random_tiny, representative
+
+
+@pytest.fixture(scope="module")
+def reloaded(tmp_path_factory):
+    """The answers of all networks after one process has loaded them all."""
+    folder = tmp_path_factory.mktemp("saved")
+    for name in NETWORKS:
+        model = random_tiny(name)
+        model.save(folder / f"{name}.keras")
+        np.save(folder / f"{name}.npy", images(model))
+    script = Path(__file__).with_name("fresh_process.py")
+    subprocess.run([sys.executable, script, "load", folder], check=True)
+    with np.load(folder / "answers.npz") as answers:
+        return dict(answers)
+
+
+@every_model
+def test_same_answer(name, reloaded):
+    network = representative(name)
+    model = random_tiny(network)
+    assert_same(reloaded[network], outputs(model, images(model)), tolerance=1e-6)
