@@ -78,6 +78,16 @@ def _options(
     del version  # Its callback has done the work.
 
 
+def _load_keras() -> None:
+    """Imports Keras and its backend without what they write to the terminal while they load."""
+    from vislearn.export.quiet import quiet
+
+    with quiet():
+        from vislearn import backend
+
+        backend.describe()  # Finds the devices, which TensorFlow also writes about.
+
+
 def _values(pairs: list[str]) -> dict[str, Any]:
     """`["depth=8", "dropout=0.5", "name=a"]` to a dictionary; values are JSON where they parse."""
     found = {}
@@ -143,6 +153,7 @@ def train(
     """
     from vislearn.training import train as run_training
 
+    _load_keras()
     recipe = {
         name: value
         for name, value in (
@@ -201,6 +212,7 @@ def export(
 
     from vislearn.commands import export_run
 
+    _load_keras()
     directory = out or run / "package"
     report = export_run(
         run,
@@ -233,6 +245,7 @@ def evaluate(
     """Measure accuracy, size and latency of each format on a data set."""
     from vislearn.commands import evaluate_targets, evaluation_table
 
+    _load_keras()
     wanted = tuple(name.strip() for name in formats.split(",") if name.strip())
     if unknown := sorted({*wanted} - {*FORMATS}):
         raise ValueError(f"--format {unknown} must be of {FORMATS}.")
@@ -289,6 +302,7 @@ def models(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the registered models."""
+    _load_keras()
     from vislearn.registry import list_models, model_info
 
     infos = [model_info(name) for name in list_models(task, family, pattern)]
@@ -300,12 +314,15 @@ def models(
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("name", "task", "family", "year", "input", "parameters", "paper", box=None)
+    table = Table(box=None)
+    for head in ("name", "task", "family", "input"):
+        table.add_column(head, no_wrap=True)
+    table.add_column("parameters", justify="right", no_wrap=True)
+    table.add_column("year", no_wrap=True)
     for info in infos:
         count = f"{info.reference_params:,}" if info.reference_params else ""
-        shape = " x ".join(map(str, info.input_shape))
-        year = str(info.year)
-        table.add_row(info.name, info.task, info.family, year, shape, count, info.title)
+        shape = "x".join(map(str, info.input_shape))
+        table.add_row(info.name, info.task, info.family, shape, count, str(info.year))
     Console().print(table)
     typer.echo(f"{len(infos)} models")
 

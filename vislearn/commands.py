@@ -34,7 +34,7 @@ def export_run(
     run = Run.open(folder)
     model = run.model()
     data = run.data()
-    calibration, _ = data.sample("train", samples)
+    calibration, _ = data.arrays("train", limit=samples)
     return export_model(
         model,
         directory,
@@ -43,17 +43,15 @@ def export_run(
         quantize=quantize,
         calibration=calibration,
         validation=data.arrays("validation"),
-        resize=data.info.resize,
+        resize=run.config.data_options.get("resize", "crop"),
         overwrite=overwrite,
         metadata={
-            "training": {
-                "model": run.config.model,
-                "data": data.info.source,
-                "images": dict(data.info.counts),
-                "recipe": dataclasses.asdict(run.config.recipe),
-                "precision": run.config.precision,
-                "seed": run.config.seed,
-            },
+            "model": run.config.model,
+            "data": data.info.source,
+            "images": dict(data.info.counts),
+            "recipe": dataclasses.asdict(run.config.recipe),
+            "precision": run.config.precision,
+            "seed": run.config.seed,
             "metrics": run.metrics(),
         },
     )
@@ -149,8 +147,6 @@ class _PackageSubject:
 
 def _labelled_images(subject, source, split, limit, data_dir):
     """uint8 images and labels of a split, in the size that the subject takes."""
-    import numpy as np
-
     from vislearn.data import load_dataset
 
     height, width, channels = subject.input_shape
@@ -166,18 +162,9 @@ def _labelled_images(subject, source, split, limit, data_dir):
             f"{subject.folder} knows the classes {list(subject.classes)}, "
             f"and {source} has {list(dataset.info.classes)}."
         )
-    present = list(dataset.info.counts)
     if split is None:
-        split = "test" if "test" in present else "validation"
-    names = present if split == "all" else [split]
-    if not set(names) <= set(present):
-        raise ValueError(f"--split {split!r}: {source} has {present}, or 'all' of them.")
-    parts = [dataset.arrays(name) for name in names]
-    images, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
-    if limit is not None and limit < len(images):
-        chosen = np.linspace(0, len(images) - 1, limit).astype(int)
-        images, labels = images[chosen], labels[chosen]
-    return images, labels, split
+        split = "test" if "test" in dataset.info.counts else "validation"
+    return *dataset.arrays(split, limit), split
 
 
 def evaluation_table(rows: Sequence[dict[str, Any]]):
@@ -293,7 +280,7 @@ def _image_files(images: Sequence[str | Path]) -> list[Path]:
         if path.is_dir():
             inside = [file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES]
             if not inside:
-                raise ValueError(f"{path} holds no image; images end in {sorted(SUFFIXES)}.")
+                raise ValueError(f"{path} holds no image; images end in {', '.join(SUFFIXES)}.")
             found += sorted(inside)
         elif path.is_file():
             found.append(path)

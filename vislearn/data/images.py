@@ -30,6 +30,8 @@ Source = str | os.PathLike | bytes | BinaryIO
 # A photo of 100 million pixels takes 300 MB when decoded; nothing larger is decoded unasked.
 MAX_PIXELS = 100_000_000
 RESIZE_MODES = ("crop", "stretch")
+# Names that a search for images goes by; what a file is, its first bytes tell.
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 
 # The format is told from the first bytes alone. Pillow's classes are called directly: Image.open
 # would try every format it knows, and has a pixel limit of its own that can't be set per call.
@@ -112,7 +114,8 @@ def image_header(source: Source, *, max_pixels: int = MAX_PIXELS) -> ImageHeader
     name, data = _read(source)
     try:
         format, image = _open(name, data, max_pixels)
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+        # Of the base class: that of PNG decodes the pixels, to find EXIF data that come after them.
+        turned = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
     except ImageError:
         raise
     except _DAMAGE as error:

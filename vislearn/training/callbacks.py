@@ -53,11 +53,16 @@ class Bookkeeper(keras.callbacks.Callback):
 
     @property
     def best_epoch(self) -> int:
-        """Number of the best epoch, from 1; the first of equals; 0 before the first epoch."""
+        """Number of the best epoch, from 1; of equals that of the lower loss; 0 before the first.
+
+        On a small validation set accuracies are often equal to the last digit.
+        """
         if not self.history:
             return 0
-        values = [row[self.monitor] for row in self.history]
-        return values.index(max(values) if self.mode == "max" else min(values)) + 1
+        sign = 1 if self.mode == "max" else -1
+        loss = "val_loss" if "val_loss" in self.history[0] else "loss"
+        values = [(sign * row[self.monitor], -row[loss]) for row in self.history]
+        return values.index(max(values)) + 1
 
     @property
     def best(self) -> float | None:
@@ -118,15 +123,16 @@ class Progress(keras.callbacks.Callback):
         console: `rich.console.Console` to print on.
         steps: Steps an epoch.
         batch_size: Images a step.
-        monitor, mode: As for `Bookkeeper`; a better epoch is marked with a star.
-        best: Best value so far, when resuming.
+        metric: Name of the metric to show beside the loss.
+        keeper: The bookkeeper, which knows the best epoch; it must come first in the callbacks.
     """
 
-    def __init__(self, console, *, steps: int, batch_size: int, monitor: str, mode: str, best=None):
+    def __init__(self, console, *, steps: int, batch_size: int, metric: str, keeper: Bookkeeper):
         super().__init__()
         self.console = console
         self.steps, self.batch_size = steps, batch_size
-        self.monitor, self.mode, self.best = monitor, mode, best
+        self.shown = ("loss", metric, "val_loss", f"val_{metric}")
+        self.keeper = keeper
 
     def __enter__(self) -> "Progress":
         from rich import progress
@@ -147,32 +153,26 @@ class Progress(keras.callbacks.Callback):
         self.bar.stop()
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.total = self.params["epochs"]
-        self.label = f"epoch {epoch + 1:>{len(str(self.total))}}/{self.total}"
+        total = self.params["epochs"]
+        self.label = f"epoch {epoch + 1:>{len(str(total))}}/{total}"
         self.task = self.bar.add_task(self.label, total=self.steps, figures="")
         self.started = time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
-        rate = (batch + 1) * self.batch_size / (time.perf_counter() - self.started)
-        figures = f"{_figures(logs)}  {rate:,.0f} images/s"
-        self.bar.update(self.task, completed=batch + 1, figures=figures)
         self.trained = time.perf_counter() - self.started
+        self.rate = (batch + 1) * self.batch_size / self.trained
+        figures = f"{self._figures(logs)}  {self.rate:,.0f} images/s"
+        self.bar.update(self.task, completed=batch + 1, figures=figures)
 
     def on_epoch_end(self, epoch, logs=None):
         self.bar.remove_task(self.task)
-        value = logs[self.monitor]
-        better = self.best is None or (value > self.best) == (self.mode == "max")
-        better = better and value != self.best
-        if better:
-            self.best = value
-        rate = self.steps * self.batch_size / self.trained
-        seconds = time.perf_counter() - self.started
+        star = "  *" if self.keeper.best_epoch == epoch + 1 else ""
         self.console.print(
-            f"{self.label}  {_figures(logs)}  {rate:,.0f} images/s  {seconds:.1f} s"
-            + ("  *" if better else ""),
+            f"{self.label}  {self._figures(logs)}  {self.rate:,.0f} images/s  "
+            f"{time.perf_counter() - self.started:.1f} s{star}",
             highlight=False,
+            soft_wrap=True,
         )
 
-
-def _figures(logs: dict) -> str:
-    return "  ".join(f"{name} {float(value):.4f}" for name, value in logs.items())
+    def _figures(self, logs: dict) -> str:
+        return "  ".join(f"{name} {float(logs[name]):.4f}" for name in self.shown if name in logs)

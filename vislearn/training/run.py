@@ -193,10 +193,8 @@ def train(
         network = _build(config, dataset)
     _open_folder(folder, config, resume)
 
-    monitor = f"val_{task.metric}" if dataset.validation is not None else task.metric
-    steps = dataset.steps_per_epoch
     network.compile(
-        optimizer=build_optimizer(used, used.epochs * steps),
+        optimizer=build_optimizer(used, used.epochs * dataset.steps_per_epoch),
         loss=task.loss(used.label_smoothing),
         metrics=task.metrics(),
     )
@@ -205,10 +203,8 @@ def train(
     _announce(console, config, dataset, network, folder, done=len(history))
 
     started = time.perf_counter()
-    keeper = _fit(network, dataset, folder, used, monitor, task.metric_mode, history, console)
+    keeper = _fit(network, dataset, folder, used, task, history, console)
     seconds = sum(row["seconds"] for row in keeper.history)
-    if keeper.stopped_early:
-        console.print(f"Stopped early: no better {monitor} for {used.patience} epochs.")
     console.print(
         f"Best epoch {keeper.best_epoch} of {len(keeper.history)}; evaluating ...", highlight=False
     )
@@ -262,6 +258,7 @@ def _load(config: Config, image_size, published: tuple[int, int], quiet: bool) -
         fallback_size=published,
         batch_size=config.recipe.batch_size,
         seed=config.seed,
+        quiet=quiet,
         **config.data_options,
     )
 
@@ -277,20 +274,24 @@ def _build(config: Config, dataset: Dataset) -> keras.Model:
     )
 
 
-def _fit(network, dataset, folder, recipe, monitor, mode, history, console):
+def _fit(network, dataset, folder, recipe, task, history, console):
     """The epochs that are left; returns the bookkeeper."""
+    monitor = f"val_{task.metric}" if dataset.validation is not None else task.metric
     keeper = callbacks.Bookkeeper(
-        folder, monitor=monitor, mode=mode, patience=recipe.patience, history=history
+        folder,
+        monitor=monitor,
+        mode=task.metric_mode,
+        patience=recipe.patience,
+        history=history,
     )
     if keeper.stopped_early or len(history) >= recipe.epochs:
         return keeper
     progress = callbacks.Progress(
         console,
         steps=dataset.steps_per_epoch,
-        batch_size=dataset.batch_size,
-        monitor=monitor,
-        mode=mode,
-        best=keeper.best,
+        batch_size=recipe.batch_size,
+        metric=task.metric,
+        keeper=keeper,
     )
     with progress:
         network.fit(
@@ -301,12 +302,14 @@ def _fit(network, dataset, folder, recipe, monitor, mode, history, console):
             epochs=recipe.epochs,
             callbacks=[
                 callbacks.StopOnNonFiniteLoss(),
+                keeper,
                 progress,
                 keras.callbacks.TensorBoard(folder / "logs", write_graph=False),
-                keeper,
             ],
             verbose=0,
         )
+    if keeper.stopped_early:
+        console.print(f"Stopped early: no better {monitor} for {recipe.patience} epochs.")
     return keeper
 
 
@@ -327,9 +330,10 @@ def _announce(console, config, dataset, network, folder, *, done: int) -> None:
         ("machine", backend.describe()),
         ("run", f"{folder}, going on after epoch {done}" if done else str(folder)),
     ):
-        console.print(f"[bold]{label:<8}[/bold]{text}", highlight=False)
+        console.print(f"[bold]{label:<8}[/bold]", end="")
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
     for note in info.notes:
-        console.print(f"        {note}", highlight=False, style="dim")
+        console.print(f"        {note}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _save_model(model: keras.Model, folder: Path) -> None:
