@@ -56,6 +56,13 @@ def describe() -> str:
     return f"jax {jax.__version__} on {jax.devices()[0].device_kind}, {os.cpu_count()} CPU cores"
 
 
+def under_xla() -> bool:
+    """Whether TensorFlow is tracing a function that XLA will compile."""
+    import tensorflow as tf
+
+    return tf.__internal__.get_enclosing_xla_context() is not None
+
+
 def fused_batch_norm(x, gamma, beta, epsilon: float):
     """Batch normalisation by the statistics of the batch, in TensorFlow's one fused kernel.
 

@@ -13,8 +13,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
     Same arguments, weights, configuration and results. Keras computes moments, scale and shift as
     separate operations that each walk over the activations; here the training step on the
     TensorFlow backend runs them as one kernel (see `benchmarks/train_step.py`). In inference, on
-    other backends, and for what the kernel does not do (masks, other axes than the last, ranks
-    other than 4, renormalisation, statistics shared between devices) it is Keras's layer.
+    other backends, under XLA, and for what the kernel does not do (masks, other axes than the last,
+    ranks other than 4, other types than float32 and bfloat16, renormalisation, statistics shared
+    between devices) it is Keras's layer.
 
     Since the configuration is the same, a saved model also loads where vislearn is not installed:
     `keras.saving.load_model(path, custom_objects={"vislearn>BatchNormalization":
@@ -24,14 +25,14 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def call(self, inputs, training=None, mask=None):
         if not (training and self.trainable and self._fusable(inputs, mask)):
             return super().call(inputs, training=training, mask=mask)
-        inputs = ops.cast(inputs, self.compute_dtype)
-        channels = inputs.shape[-1]
-        gamma = self.gamma if self.scale else ops.ones((channels,), "float32")
-        beta = self.beta if self.center else ops.zeros((channels,), "float32")
+        channels = (inputs.shape[-1],)
+        gamma = ops.cast(self.gamma, "float32") if self.scale else ops.ones(channels, "float32")
+        beta = ops.cast(self.beta, "float32") if self.center else ops.zeros(channels, "float32")
         outputs, mean, variance = backend.fused_batch_norm(inputs, gamma, beta, self.epsilon)
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving * self.momentum + batch * (1.0 - self.momentum))
-        return outputs
+            before = ops.cast(moving, "float32")
+            moving.assign(before * self.momentum + batch * (1.0 - self.momentum))
+        return ops.cast(outputs, self.compute_dtype)
 
     def _fusable(self, inputs, mask) -> bool:
         return (
@@ -39,7 +40,10 @@ class BatchNormalization(keras.layers.BatchNormalization):
             and mask is None
             and len(inputs.shape) == 4
             and self.axis in (-1, 3)
-            and self.compute_dtype in ("float32", "bfloat16")
+            and keras.backend.standardize_dtype(inputs.dtype) in ("float32", "bfloat16")
             and not self.renorm
             and not self.synchronized
+            # XLA fuses Keras's operations itself, and takes the variance of this kernel as the mean
+            # of the squares less the square of the mean: 100 +- 0.1 in float32 then gives NaN.
+            and not backend.under_xla()
         )
