@@ -169,6 +169,7 @@ def _read(files, format, fallback, *, cache, strict, quiet, notes):
             f"Left out {len(left_out):,} of {len(sources):,} files, the first: {left_out[0].error}",
             highlight=False,
             markup=False,
+            soft_wrap=True,
         )
     keep = np.ones(len(sources), bool)
     keep[[item.index for item in left_out]] = False

@@ -15,7 +15,7 @@ from vislearn.data.images import MAX_PIXELS, ImageError, fit_image, read_image
 # Pixels beyond this stay in their files under cache="auto".
 AUTO_CACHE_BYTES = 2 * 2**30
 CACHES = ("auto", "memory", "none")
-_CHUNK = 64  # files a task: small ones take 0.1 ms each, hardly more than handing them over
+_CHUNK = 16  # files a task: small ones take 0.1 ms each, hardly more than handing them over
 
 
 class MixedSizesError(ValueError):
