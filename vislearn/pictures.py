@@ -93,7 +93,7 @@ def percent(share: float) -> str:
 
     0.934 gives `"93%"`, 0.9997 gives `">99%"` and 0.0002 gives `"<1%"`.
     """
-    if 0 < share < 0.005:
+    if 0 < share <= 0.005:
         return "<1%"
     if 0.995 <= share < 1:
         return ">99%"
