@@ -159,7 +159,10 @@ class Endpoint:
             import tf2onnx
 
             proto, _ = tf2onnx.convert.from_function(
-                self.function, input_signature=[self._spec], opset=ONNX_OPSET
+                self.function,
+                input_signature=[self._spec],
+                opset=ONNX_OPSET,
+                custom_op_handlers={"Erfc": (_erfc_to_onnx, [])},
             )
         # tf2onnx keeps an operation that it can't translate under its TensorFlow name.
         versions = {opset.domain: opset.version for opset in proto.opset_import}
@@ -187,6 +190,22 @@ class Endpoint:
                 if layer in self._layers:
                     return f" in the layer {layer!r}"
         return ""
+
+
+def _erfc_to_onnx(graph, node, name: str, args: list) -> None:
+    """Writes erfc(x), of which exact GELU is made and which tf2onnx leaves out, as 1 - erf(x)."""
+    shape, dtype = graph.get_shape(node.output[0]), graph.get_dtype(node.output[0])
+    graph.remove_node(node.name)
+    erf = graph.make_node("Erf", node.input, shapes=[shape], dtypes=[dtype])
+    one = graph.make_const(f"{name}_one", np.array(1, np.float32))
+    graph.make_node(
+        "Sub",
+        [one.output[0], erf.output[0]],
+        outputs=node.output,
+        shapes=[shape],
+        dtypes=[dtype],
+        name=name,
+    )
 
 
 def _quantised(converter, calibration: Iterable[np.ndarray]) -> bytes:
