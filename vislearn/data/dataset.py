@@ -150,15 +150,20 @@ class Dataset:
 
         Args:
             split: `"train"`, `"validation"`, `"test"`, or `"all"` for these three in a row.
-            limit: Only the first so many.
+            limit: Only so many, at even distances, so that every class is met: files are in the
+                order of their classes.
 
         Returns:
             `(n, height, width, channels)` uint8 and `(n,)` int32.
 
         Raises:
-            ValueError: If there is no such split.
+            ValueError: If there is no such split, or `limit` is less than 1.
         """
-        indices = self._indices(split)[:limit]
+        indices = self._indices(split)
+        if limit is not None and limit < len(indices):
+            if limit < 1:
+                raise ValueError(f"limit={limit!r} must be at least 1, or None.")
+            indices = indices[np.linspace(0, len(indices) - 1, limit).round().astype(int)]
         return self._images.gather(indices), self._labels[indices]
 
     def batches(self, split: str, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

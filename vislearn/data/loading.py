@@ -38,8 +38,8 @@ def load_dataset(
     The training set keeps its role, and so does the test set, which is never touched to make
     another. Where there is no validation set, 10% of the training images are held out for it.
     Data that comes in one piece is split into 70% for training, 10% for validation and 20% for
-    testing. All splits are stratified by class and depend on the seed and the names of the files
-    only.
+    testing. All splits are stratified by class and depend on the names of the files only: two runs
+    with different seeds learn from, and are measured on, the same images.
 
     Args:
         source: A folder with a folder for each class, or with `train/` and `test/` or `val/` of
@@ -57,7 +57,7 @@ def load_dataset(
             0..255 `(batch, height, width, channels)`, `labels`, and `seed`, two integers that no
             other batch of the training has.
         data_dir: Where TFDS data sets are prepared; None for TFDS's own place.
-        seed: Seed of splits, order and augmentation.
+        seed: Seed of order and augmentation.
         channels: 3 for colour, 1 for grey; None for grey if every image is grey.
         resize: `"crop"` to scale and take the centre, `"stretch"` to change proportions.
         cache: `"memory"` keeps all pixels (uint8) in memory, `"none"` decodes the files anew in
@@ -103,7 +103,7 @@ def load_dataset(
         )
         _check_every_class_has_images(source, classes, labels, splits)
 
-    splits = _with_held_out(splits, labels, seed, notes)
+    splits = _with_held_out(splits, labels, notes)
     flips = prepared.mirror_keeps_class(str(source), classes)
     if augment == "standard" and not flips:
         notes.append("Images are not mirrored: their classes look like written signs.")
@@ -190,17 +190,17 @@ def _check_every_class_has_images(source, classes, labels, splits) -> None:
             raise ValueError(f"{source}: no file of the {split} split can be read as an image.")
 
 
-def _with_held_out(splits, labels, seed: int, notes: list[str]) -> dict[str, np.ndarray]:
+def _with_held_out(splits, labels, notes: list[str]) -> dict[str, np.ndarray]:
     """Splits what is in one piece, and holds out validation images where there are none."""
     if "validation" in splits:
         return {split: splits[split] for split in SPLITS if split in splits}
     if "all" in splits:
         whole, fractions = splits["all"], ONE_PIECE
-        notes.append("Split by seed and class: 70% train, 10% validation, 20% test.")
+        notes.append("Split by class: 70% train, 10% validation, 20% test.")
     else:
         whole, fractions = splits["train"], HELD_OUT
         notes.append("10% of the training images are held out for validation.")
-    parts = stratified_split(labels[whole], fractions, seed)
+    parts = stratified_split(labels[whole], fractions)
     found = {**splits, **{split: whole[indices] for split, indices in parts.items()}}
     return {split: found[split] for split in SPLITS if len(found.get(split, ()))}
 

@@ -11,7 +11,7 @@ HELD_OUT = {"validation": 0.1}
 
 
 def stratified_split(
-    labels: np.ndarray, fractions: Mapping[str, float], seed: int
+    labels: np.ndarray, fractions: Mapping[str, float], seed: int = 0
 ) -> dict[str, np.ndarray]:
     """Splits examples so that every split has each class in the same proportion.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import keras
 
-from vislearn.training.checkpoint import save_state, write_atomically
+from vislearn.training.checkpoint import save_state, save_weights, write_atomically
 
 
 class TrainingDiverged(RuntimeError):
@@ -83,17 +83,11 @@ class Bookkeeper(keras.callbacks.Callback):
         row["seconds"] = round(time.perf_counter() - self.started, 3)
         self.history.append(row)
         if self.best_epoch == epoch + 1:
-            self._save_best()
+            save_weights(best_path(self.folder), self.model)
         self._write_history()
         save_state(state_path(self.folder), self.model, {"history": self.history})
         if self.stopped_early:
             self.model.stop_training = True
-
-    def _save_best(self):
-        best = best_path(self.folder)
-        part = best.with_name("part." + best.name)
-        self.model.save_weights(part)
-        part.replace(best)
 
     def _write_history(self):
         text = io.StringIO()
@@ -111,7 +105,7 @@ def state_path(folder: Path) -> Path:
 
 def best_path(folder: Path) -> Path:
     """Where the weights of the best epoch lie."""
-    return folder / "checkpoints" / "best.weights.h5"
+    return folder / "checkpoints" / "best.npz"
 
 
 class Progress(keras.callbacks.Callback):

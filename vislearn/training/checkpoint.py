@@ -7,6 +7,7 @@ which a resumed run would draw other numbers; here every variable of model and o
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,17 +27,19 @@ def write_atomically(path: Path, write) -> None:
         part.unlink(missing_ok=True)
 
 
-def _variables(model) -> dict[str, list]:
-    return {"model": model.variables, "optimizer": model.optimizer.variables}
+def _named(model) -> dict[str, Any]:
+    """Every variable of a compiled model and of its optimiser, by its place."""
+    owners = {"model": model.variables, "optimizer": model.optimizer.variables}
+    return {
+        f"{owner}/{index}": variable
+        for owner, variables in owners.items()
+        for index, variable in enumerate(variables)
+    }
 
 
 def save_state(path: Path, model, meta: dict) -> None:
     """Writes all variables of a compiled model and its optimiser, and `meta` (JSON), atomically."""
-    arrays = {
-        f"{owner}/{index}": np.asarray(variable)
-        for owner, variables in _variables(model).items()
-        for index, variable in enumerate(variables)
-    }
+    arrays = {name: np.asarray(variable) for name, variable in _named(model).items()}
     arrays[_META] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
     write_atomically(path, lambda file: np.savez(file, **arrays))
 
@@ -48,14 +51,36 @@ def load_state(path: Path, model) -> dict:
         ValueError: If the file is of another model or optimiser; nothing is changed then.
     """
     model.optimizer.build(model.trainable_variables)
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
+    arrays = _read(path)
     meta = json.loads(arrays.pop(_META).tobytes())
-    targets = {
-        f"{owner}/{index}": variable
-        for owner, variables in _variables(model).items()
-        for index, variable in enumerate(variables)
-    }
+    _assign(path, arrays, _named(model))
+    return meta
+
+
+def save_weights(path: Path, model) -> None:
+    """Writes the weights alone, atomically.
+
+    Not as HDF5, as Keras would: its library crashes the process when the disk is full.
+    """
+    arrays = {str(index): np.asarray(weight) for index, weight in enumerate(model.weights)}
+    write_atomically(path, lambda file: np.savez(file, **arrays))
+
+
+def load_weights(path: Path, model) -> None:
+    """Restores what `save_weights` wrote, also into a model of another precision.
+
+    Raises:
+        ValueError: If the file is of another model; nothing is changed then.
+    """
+    _assign(path, _read(path), {str(index): w for index, w in enumerate(model.weights)})
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def _assign(path: Path, arrays: dict[str, np.ndarray], targets: dict[str, Any]) -> None:
     same = arrays.keys() == targets.keys() and all(
         arrays[name].shape == tuple(variable.shape) for name, variable in targets.items()
     )
@@ -63,4 +88,3 @@ def load_state(path: Path, model) -> dict:
         raise ValueError(f"{path} holds the state of another model or optimiser.")
     for name, variable in targets.items():
         variable.assign(arrays[name])
-    return meta

@@ -5,7 +5,7 @@ A run is a folder:
     config.json      all that is needed to repeat or resume it
     history.csv      a line an epoch
     logs/            the same for TensorBoard
-    checkpoints/     last.npz (the whole state), best.weights.h5
+    checkpoints/     last.npz (the whole state), best.npz (the weights of the best epoch)
     model.keras      the best snapshot, in float32
     metrics.json     how it does on validation and test images
     report.html      curves, confusion matrix, mistakes
@@ -24,7 +24,7 @@ from vislearn.data import Dataset, load_dataset
 from vislearn.registry import create_model, model_info
 from vislearn.tasks import get_task
 from vislearn.training import callbacks
-from vislearn.training.checkpoint import load_state, write_atomically
+from vislearn.training.checkpoint import load_state, load_weights, write_atomically
 from vislearn.training.recipes import Recipe, build_optimizer, default_recipe
 
 
@@ -170,13 +170,14 @@ def train(
     fields = {field.name for field in dataclasses.fields(Recipe)}
     if unknown := sorted(recipe.keys() - fields):
         raise ValueError(f"{unknown} are no fields of the recipe: {sorted(fields)}.")
+    if taken := sorted({*(options or {})} & {"input_shape", "num_classes", "weights"}):
+        raise ValueError(f"options holds {taken}, which follow from the data or have a place.")
     used = dataclasses.replace(default_recipe(info.family), **recipe)
-    data_options = {"augment": used.augment, **(data_options or {})}
     config = Config(
         model=model,
         options=dict(options or {}),
         data=str(data),
-        data_options=data_options,
+        data_options={"augment": used.augment, **(data_options or {})},
         recipe=used,
         precision=precision,
         seed=seed,
@@ -186,8 +187,10 @@ def train(
 
     backend.make_deterministic(seed)
     dataset = _load(config, image_size, info.input_shape[:2], quiet)
-    config.data_options["image_size"] = list(dataset.info.image_shape[:2])
-    config.data_options["channels"] = dataset.info.image_shape[2]
+    if "batch_size" not in recipe:
+        used = _fit_batch_size(used, dataset, scale_rate="learning_rate" not in recipe)
+    shape = {"image_size": dataset.info.image_shape[:2], "channels": dataset.info.image_shape[2]}
+    config = dataclasses.replace(config, recipe=used, data_options={**config.data_options, **shape})
     task = get_task(config.task, dataset.info.classes)
     with backend.precision(precision):
         network = _build(config, dataset)
@@ -209,7 +212,7 @@ def train(
         f"Best epoch {keeper.best_epoch} of {len(keeper.history)}; evaluating ...", highlight=False
     )
     final = _build(config, dataset)
-    final.load_weights(callbacks.best_path(folder))
+    load_weights(callbacks.best_path(folder), final)
     _save_model(final, folder)
     metrics = _evaluate_and_report(final, dataset, task, folder, config, keeper, seconds)
     for split, values in metrics.items():
@@ -263,6 +266,19 @@ def _load(config: Config, image_size, published: tuple[int, int], quiet: bool) -
     )
 
 
+def _fit_batch_size(recipe: Recipe, dataset: Dataset, *, scale_rate: bool) -> Recipe:
+    """The recipe with a batch size that gives a small data set at least eight steps an epoch.
+
+    The learning rate goes down in proportion (Goyal et al. 2017, arXiv:1706.02677).
+    """
+    size, images = recipe.batch_size, dataset.info.counts["train"]
+    while size > 8 and images // size < 8:
+        size //= 2
+    dataset.batch_size = size = max(1, min(size, images))
+    rate = recipe.learning_rate * (size / recipe.batch_size if scale_rate else 1)
+    return dataclasses.replace(recipe, batch_size=size, learning_rate=rate)
+
+
 def _build(config: Config, dataset: Dataset) -> keras.Model:
     keras.utils.set_random_seed(config.seed)
     return create_model(
@@ -306,6 +322,7 @@ def _fit(network, dataset, folder, recipe, task, history, console):
                 progress,
                 keras.callbacks.TensorBoard(folder / "logs", write_graph=False),
             ],
+            shuffle=False,  # The batches come in an order of their own.
             verbose=0,
         )
     if keeper.stopped_early:

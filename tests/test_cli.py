@@ -1,0 +1,318 @@
+"""The command line as a user meets it: the whole way, and every wrong turn."""
+
+import json
+import re
+import resource
+import struct
+import subprocess
+import sys
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vislearn import cli
+
+pytestmark = pytest.mark.tensorflow
+
+MODEL = ["rvss_convnet", "--option", "filters=[4,8]", "--option", "units=16"]
+EPOCHS = 20
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Runs a command in this process; returns exit status, output and errors."""
+
+    def call(*arguments) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["vislearn", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        out, err = capsys.readouterr()
+        return end.value.code or 0, out, " ".join(err.split())
+
+    return call
+
+
+def write_images(folder, count=12, size=16, seed=0):
+    """Two classes that a glance tells apart: dark and bright noise."""
+    draw = np.random.default_rng(seed)
+    for name, low in (("bright", 160), ("dark", 0)):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for index in range(count):
+            pixels = draw.integers(low, low + 90, (size, size, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{index:03}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    for split in ("train", "test"):
+        write_images(folder / split, count=40 if split == "train" else 10)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(photos, tmp_path_factory):
+    """A run and its package, made by the commands."""
+    place = tmp_path_factory.mktemp("trained")
+    for command in (
+        [
+            *("train", *MODEL, "--data", photos, "--out", place / "run"),
+            *("--epochs", EPOCHS, "--batch-size", "8", "--augment", "none"),
+        ],
+        ["export", place / "run", "--out", place / "package", "--samples", "32"],
+    ):
+        subprocess.run(
+            [sys.executable, "-m", "vislearn.cli", *map(str, command)],
+            check=True,
+            capture_output=True,
+        )
+    return place
+
+
+def test_train_leaves_a_run(trained):
+    names = {path.name for path in (trained / "run").iterdir()}
+    assert names == {
+        *("config.json", "history.csv", "logs", "checkpoints"),
+        *("model.keras", "metrics.json", "report.html"),
+    }
+    metrics = json.loads((trained / "run" / "metrics.json").read_text())
+    assert metrics["test"]["accuracy"] >= 0.95
+    assert len((trained / "run" / "history.csv").read_text().splitlines()) == 1 + EPOCHS
+
+
+def test_evaluate_prints_a_row_a_format(run, trained, photos):
+    code, out, err = run(
+        *("evaluate", trained / "run", trained / "package", "--data", photos, "--json")
+    )
+    assert code == 0, err
+    rows = json.loads(out)
+    formats = [row["format"] for row in rows]
+    assert formats == ["keras", "savedmodel", "litert", "litert_int8", "onnx"]
+    assert {row["images"] for row in rows} == {20}
+    accuracies = [row["accuracy"] for row in rows if row["format"] != "litert_int8"]
+    assert len(set(accuracies)) == 1
+    assert all(row["size"] > 0 and row["latency_ms"] > 0 for row in rows)
+
+
+def test_evaluate_one_format_of_all_images(run, trained, photos):
+    code, out, err = run(
+        *("evaluate", trained / "package", "--data", photos, "--split", "all"),
+        *("--format", "onnx", "--json"),
+    )
+    assert code == 0, err
+    (row,) = json.loads(out)
+    assert (row["format"], row["images"]) == ("onnx", 100)
+
+
+@pytest.mark.parametrize("format", ["litert", "litert_int8", "onnx", "savedmodel"])
+def test_predict_names_and_draws(run, trained, photos, tmp_path, format):
+    picture = tmp_path / "picture.png"
+    code, out, err = run(
+        *("predict", trained / "package", photos / "test" / "dark", "--out", picture),
+        *("--format", format, "--json"),
+    )
+    assert code == 0, err
+    answers = [json.loads(line) for line in out.splitlines()]
+    assert len(answers) == 10
+    assert sum(answer["label"] == "dark" for answer in answers) >= 9
+    assert all(sum(answer["top"].values()) == pytest.approx(1, abs=1e-2) for answer in answers)
+    with Image.open(picture) as image:
+        assert min(image.size) > 300
+
+
+def test_predict_shows_the_truth_of_a_data_set(run, trained, photos):
+    code, out, err = run("predict", trained / "package", "--data", photos, "--count", 4, "--json")
+    assert code == 0, err
+    truths = [json.loads(line)["true"] for line in out.splitlines()]
+    assert sorted(truths) == ["bright", "bright", "dark", "dark"]
+
+
+def test_models_lists_and_filters(run):
+    code, out, _ = run("models", "resnet*_cifar", "--json")
+    assert code == 0
+    names = [row["name"] for row in json.loads(out)]
+    assert names[0] == "resnet20_cifar"
+    assert names[-1] == "resnet110_cifar"
+
+
+# What goes wrong: each gives a line that names the matter, a status, and no traceback.
+
+
+def fails(result, *words):
+    code, _, err = result
+    assert code == 1
+    assert "Error:" in err
+    assert "Traceback" not in err
+    for word in words:
+        assert re.search(word, err), f"{word!r} is not in {err!r}"
+
+
+def train(run, tmp_path, data, *more):
+    return run("train", *MODEL, "--data", data, "--out", tmp_path / "run", *more)
+
+
+def test_unknown_model(run, photos, tmp_path):
+    result = run("train", "resnet19", "--data", photos, "--out", tmp_path / "run")
+    fails(result, "resnet19", "Did you mean .*resnet18")
+    assert not (tmp_path / "run").exists()
+
+
+def test_unknown_data(run, tmp_path):
+    fails(train(run, tmp_path, "cifar11"), "cifar11", "cifar10")
+    fails(train(run, tmp_path, tmp_path / "nowhere"), "nowhere")
+
+
+def test_empty_folder(run, tmp_path):
+    (tmp_path / "empty").mkdir()
+    fails(train(run, tmp_path, tmp_path / "empty"), "empty")
+
+
+def test_one_class(run, tmp_path):
+    write_images(tmp_path / "one")
+    for path in (tmp_path / "one" / "dark").iterdir():
+        path.unlink()
+    (tmp_path / "one" / "dark").rmdir()
+    fails(train(run, tmp_path, tmp_path / "one"), "bright", "one class")
+
+
+def test_class_folder_without_images(run, tmp_path):
+    write_images(tmp_path / "some")
+    (tmp_path / "some" / "grey").mkdir()
+    fails(train(run, tmp_path, tmp_path / "some"), "grey")
+
+
+def damaged_files(folder):
+    """A truncated JPEG, a text named .png, and the header of a picture of 50,000 x 50,000."""
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(folder / "whole.jpg")
+    data = (folder / "whole.jpg").read_bytes()
+    (folder / "whole.jpg").unlink()
+    (folder / "cut.jpg").write_bytes(data[: len(data) // 2])
+    (folder / "text.png").write_text("no image at all\n")
+    header = b"IHDR" + struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
+    (folder / "bomb.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header
+        + struct.pack(">I", zlib.crc32(header)) + struct.pack(">I", 0) + b"IDAT"
+    )  # fmt: skip
+    return {"cut.jpg": "truncated|damaged", "text.png": "text", "bomb.png": "50000 x 50000"}
+
+
+@pytest.mark.parametrize("name", ["cut.jpg", "text.png", "bomb.png"])
+def test_predict_refuses_damaged_files(run, trained, tmp_path, name):
+    reason = damaged_files(tmp_path)[name]
+    fails(run("predict", trained / "package", tmp_path / name), name, reason)
+
+
+def test_training_leaves_damaged_files_out_and_names_them(run, tmp_path):
+    folder = write_images(tmp_path / "mixed", count=30)
+    names = damaged_files(folder / "dark")
+    code, _, err = train(run, tmp_path, folder, "--epochs", "1", "--batch-size", "8")
+    assert code == 0, err
+    assert "Left out 3 of 63 files" in err
+    report = (tmp_path / "run" / "report.html").read_text()
+    assert all(name in report for name in names)
+
+
+@pytest.mark.parametrize("name", ["cut.jpg", "text.png", "bomb.png"])
+def test_strict_training_stops_at_a_damaged_file(run, tmp_path, name):
+    folder = write_images(tmp_path / "mixed")
+    for other in damaged_files(folder / "dark"):
+        if other != name:
+            (folder / "dark" / other).unlink()
+    fails(train(run, tmp_path, folder, "--strict"), name)
+
+
+def test_wrong_input_shape(run, photos, tmp_path):
+    fails(train(run, tmp_path, photos, "--image-size", "0"), "image.size", "0")
+    fails(train(run, tmp_path, photos, "--image-size", "4"), "input_shape", r"\(4, 4, 3\)")
+    result = run(
+        *("train", "vit_tiny_patch16", "--data", photos, "--out", tmp_path / "run"),
+        *("--image-size", "20"),
+    )
+    fails(result, "patch_size=16", r"\(20, 20\)")
+
+
+def test_zero_classes(run, photos, tmp_path):
+    fails(train(run, tmp_path, photos, "--option", "num_classes=0"), "num_classes")
+
+
+def test_bad_options(run, photos, tmp_path):
+    fails(train(run, tmp_path, photos, "--option", "depth"), "depth", "name=value")
+    fails(train(run, tmp_path, photos, "--option", "depth=3"), "depth", "filters")
+    fails(train(run, tmp_path, photos, "--epochs", "0"), "epochs", "0")
+    fails(train(run, tmp_path, photos, "--precision", "float16"), "float16", "mixed_bfloat16")
+    fails(train(run, tmp_path, photos, "--augment", "wild"), "wild", "standard")
+    assert not (tmp_path / "run").exists()
+
+
+def test_diverging_loss_names_the_step(run, photos, tmp_path):
+    result = train(
+        *(run, tmp_path, photos, "--learning-rate", "1e30", "--optimizer", "sgd"),
+        *("--batch-size", "16", "--epochs", "5"),
+    )
+    fails(result, r"loss is (nan|inf) at epoch \d+, step \d+")
+
+
+def test_existing_run_is_not_overwritten(run, trained, photos):
+    before = (trained / "run" / "config.json").read_text()
+    result = run("train", *MODEL, "--data", photos, "--out", trained / "run")
+    fails(result, "exists", "resume")
+    assert (trained / "run" / "config.json").read_text() == before
+
+
+def test_output_that_cannot_be_written(run, photos, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    fails(run("train", *MODEL, "--data", photos, "--out", tmp_path / "file" / "run"), "file")
+
+
+def test_full_disk(photos, tmp_path):
+    """A file may not grow beyond 20 kB: the first checkpoint can't be written."""
+    program = (
+        "import resource, sys\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, {resource.RLIM_INFINITY}))\n"
+        "from vislearn import cli\n"
+        "sys.argv = ['vislearn'] + sys.argv[1:]\n"
+        "cli.main()\n"
+    )
+    result = subprocess.run(
+        [
+            *(sys.executable, "-c", program, "train", "lenet5", "--data", str(photos)),
+            *("--out", str(tmp_path / "run"), "--batch-size", "16", "--epochs", "1"),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 1
+    assert "File too large" in result.stderr or "Errno 27" in result.stderr, result.stderr
+    assert "Traceback" not in result.stderr
+    assert not list((tmp_path / "run").rglob("*.part"))
+
+
+@pytest.mark.parametrize("format", ["litert", "onnx", "savedmodel"])
+def test_damaged_package(run, trained, photos, tmp_path, format):
+    import shutil
+
+    package = tmp_path / "package"
+    shutil.copytree(trained / "package", package)
+    name = {"litert": "model.tflite", "onnx": "model.onnx", "savedmodel": "savedmodel/1"}[format]
+    path = package / name if format != "savedmodel" else package / name / "saved_model.pb"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    image = next((photos / "test" / "dark").iterdir())
+    fails(run("predict", package, image, "--format", format), "damaged", path.name, "sha256")
+
+
+def test_other_classes_than_the_package_knows(run, trained, tmp_path):
+    folder = write_images(tmp_path / "other")
+    (folder / "dark").rename(folder / "night")
+    fails(run("evaluate", trained / "package", "--data", folder), "night", "dark")
+
+
+def test_not_a_run_or_a_package(run, tmp_path, photos):
+    fails(run("export", tmp_path), "config.json")
+    fails(run("evaluate", tmp_path, "--data", photos), "model.json")
+    fails(run("predict", tmp_path / "none", photos), "none")
