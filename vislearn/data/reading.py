@@ -64,10 +64,13 @@ class Images:
         """The images of these indices, `(len(indices), height, width, channels)` uint8."""
         if self.pixels is not None:
             return self.pixels[indices]
-        chosen = [self.sources[index] for index in indices]
-        found = np.empty((len(chosen), *self.shape), np.uint8)
-        for index, image in enumerate(self._pool.map(self.format.read, chosen)):
-            found[index] = image
+        found = np.empty((len(indices), *self.shape), np.uint8)
+
+        def fill(places: np.ndarray) -> None:
+            for place in places:
+                found[place] = self.format.read(self.sources[indices[place]])
+
+        list(self._pool.map(fill, np.array_split(np.arange(len(indices)), _workers())))
         return found
 
     @functools.cached_property
