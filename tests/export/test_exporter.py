@@ -17,11 +17,13 @@ from vislearn import backend
 from vislearn.export import (
     FORMATS,
     ExportError,
+    FormatReport,
     litert_operators,
     load_predictor,
     read_manifest,
 )
 from vislearn.export.convert import in_float32
+from vislearn.export.exporter import int8_losses
 
 pytestmark = pytest.mark.tensorflow
 
@@ -91,6 +93,26 @@ def test_the_int8_file_is_small_and_as_good_as_the_float_one(exported):
         "scores"
     ]
     assert np.abs(scores * 256 - np.round(scores * 256)).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "agreement", "warning"),
+    [
+        ((0.95, 0.945), 0.9, None),  # Accuracy counts where it is known.
+        ((0.95, 0.93), 1.0, "93.00%, the float files on 95.00%"),
+        ((None, None), 0.96, None),
+        ((None, None), 0.94, "on only 94.00%"),
+    ],
+)
+def test_a_bad_int8_file_is_warned_of(accuracies, agreement, warning):
+    rows = [
+        FormatReport(format, "", 1, {"scores": 0.0}, agreement, accuracy, 1.0, 1.0)
+        for format, accuracy in zip(("litert", "litert_int8"), accuracies, strict=True)
+    ]
+    assert int8_losses(rows[:1]) == []
+    notes = int8_losses(rows)
+    assert len(notes) == (warning is not None)
+    assert all(warning in note for note in notes)
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -205,6 +227,7 @@ def test_a_mixed_precision_model_is_exported_in_float32(letters, tmp_path):
         mixed, tmp_path / "p", task=letters, formats=["litert"], calibration=images
     )
     assert any("mixed_bfloat16" in note for note in report.notes)
+    assert report.notes[0] in (tmp_path / "p" / "card.md").read_text()
     scores = load_predictor(tmp_path / "p").predict(images)["scores"]
     expected = softmax(plain.predict(images.astype("float32"), verbose=0))
     np.testing.assert_allclose(scores, expected, atol=1e-5)
@@ -273,6 +296,13 @@ def test_a_missing_operation_is_named_with_its_layer(layer, format, operation, l
     with pytest.raises(ExportError, match=f"{operation} in the layer 'strange'"):
         vislearn.export_model(with_layer(layer), tmp_path / "p", task=letters, formats=[format])
     assert left_in(tmp_path) == []
+
+
+def test_exact_gelu_is_exported(letters, tmp_path):
+    model = with_layer(keras.layers.Activation("gelu"))
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), "uint8")
+    report = vislearn.export_model(model, tmp_path / "p", task=letters, calibration=images)
+    assert max(row.max_difference["scores"] for row in report.rows) < 1e-6
 
 
 @pytest.mark.parametrize("format", FLOAT_FORMATS)

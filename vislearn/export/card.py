@@ -61,6 +61,7 @@ def write_card(manifest: dict[str, Any]) -> str:
                 else "No labelled images were given, so no accuracy was measured. "
             )
             + f"Times: {manifest['measured_on']}, median.",
+            *manifest["notes"],
             "",
             "## What it was trained on",
             "",

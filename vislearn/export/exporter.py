@@ -217,9 +217,32 @@ def export_model(
                 )
             if "savedmodel" not in formats and (folder / "savedmodel").is_dir():
                 shutil.rmtree(folder / "savedmodel")
+            notes += int8_losses(rows)
             report = ExportReport(directory, model.name, described, tuple(rows), tuple(notes))
             _write_texts(folder, report, endpoint, task, training, resize, input_shape, validation)
     return report
+
+
+def int8_losses(rows: Sequence[FormatReport]) -> list[str]:
+    """A warning, if the int8 file loses more than a point, or agrees on less than 95 % of images.
+
+    Without labelled images the agreement is all there is to go by.
+    """
+    int8 = next((row for row in rows if row.format == "litert_int8"), None)
+    if int8 is None:
+        return []
+    accuracies = [row.accuracy for row in rows if row is not int8 and row.accuracy is not None]
+    if accuracies and int8.accuracy < max(accuracies) - 0.01:
+        return [
+            f"The int8 file is right on {int8.accuracy:.2%}, the float files on "
+            f"{max(accuracies):.2%}: use it only if that will do."
+        ]
+    if not accuracies and int8.class_agreement < 0.95:
+        return [
+            f"The int8 file gives the class that Keras gives on only {int8.class_agreement:.2%}: "
+            "measure its accuracy before using it."
+        ]
+    return []
 
 
 def _check_target(directory: Path, overwrite: bool) -> None:
