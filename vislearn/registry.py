@@ -212,6 +212,7 @@ def model_info(name: str) -> ModelInfo:
 
 def create_model(
     name: str,
+    /,
     *,
     input_shape: tuple[int, ...] | None = None,
     num_classes: int | None = None,
@@ -229,7 +230,7 @@ def create_model(
         weights: A `.weights.h5` or `.keras` file that `save_weights` or `save` of the same model
             wrote; None for random weights.
         **options: Further arguments of the family's builder: `classifier_activation` (None gives
-            logits), `preprocessing`, `name`, and those of `model_info(name).options`.
+            logits), `preprocessing`, `name` (of the Keras model), and those of `model_info(name).options`.
 
     Returns:
         A functional `keras.Model` from `(batch, height, width, channels)` to
@@ -286,6 +287,7 @@ def _load_weights(model, path: str) -> None:
 
 def create_backbone(
     name: str,
+    /,
     *,
     input_shape: tuple[int, ...] | None = None,
     levels: tuple[str, ...] = ("C3", "C4", "C5"),

@@ -99,7 +99,10 @@ def _accuracy_and_rate(
     """Accuracy, and images a second."""
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size!r} must be at least 1.")
-    classify(images[:batch_size])  # The first call compiles or allocates, and is not counted.
+    # The first call of a batch size compiles or allocates, and is not counted.
+    classify(images[:batch_size])
+    if rest := len(images) % batch_size:
+        classify(images[:rest])
     start = time.perf_counter()
     answers = [
         classify(images[first : first + batch_size]) for first in range(0, len(images), batch_size)
