@@ -230,7 +230,8 @@ def create_model(
         weights: A `.weights.h5` or `.keras` file that `save_weights` or `save` of the same model
             wrote; None for random weights.
         **options: Further arguments of the family's builder: `classifier_activation` (None gives
-            logits), `preprocessing`, `name` (of the Keras model), and those of `model_info(name).options`.
+            logits), `preprocessing`, `name` (of the Keras model), and those of
+            `model_info(name).options`.
 
     Returns:
         A functional `keras.Model` from `(batch, height, width, channels)` to
