@@ -142,7 +142,9 @@ def report(rates: dict[str, list[float]], arguments) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("reader", "images/s", "range", "vislearn is faster by", box=None)
+    table = Table(box=None)
+    for title in ("reader", "images/s", "range", "vislearn is faster by"):
+        table.add_column(title, no_wrap=True)
     rows = []
     for name, values in rates.items():
         kind = name.rsplit(", ", 1)[1]

@@ -89,7 +89,8 @@ class Dataset:
 
         A finite `tf.data.Dataset` of `(x, y)`: images float32 0..255
         `(batch_size, height, width, channels)`, labels int32. The images that fill no batch are
-        left out, others each time. Its n-th iteration is the same in every process of one seed.
+        left out, others each time. Its n-th iteration is the same in every process, given this
+        seed and that of `tf.random.set_seed`.
         """
         import tensorflow as tf
 

@@ -115,29 +115,29 @@ def read_images(
     """
     skipped: list[Skipped] = []
     first, shape, pixels = None, None, None
-    for index, image in enumerate(_decoded(sources, format)):
-        progress(index)
-        if isinstance(image, ImageError):
-            if strict:
-                raise image
-            skipped.append(Skipped(index, image))
-            continue
-        if shape is None:
-            first, shape = index, image.shape
-            pixels = _allocate(len(sources), shape, cache)
-        if image.shape[:2] != shape[:2]:
-            one, two = _describe(sources, first, shape), _describe(sources, index, image.shape)
-            raise MixedSizesError(
-                f"The images differ in size: {one}, {two}. Pass image_size to bring them to one."
-            )
-        if image.shape[2] > shape[2]:  # the first colour image after grey ones
-            shape = image.shape
-            grown = _allocate(len(sources), shape, cache)
-            if grown is not None:
-                grown[:index] = pixels[:index]
-            pixels = grown
-        if pixels is not None:
-            pixels[index] = image  # A grey image among coloured ones fills all three channels.
+    # Closed at once when something is wrong, so that the threads don't go on behind the error.
+    with contextlib.closing(_decoded(sources, format)) as decoded:
+        for index, image in enumerate(decoded):
+            progress(index)
+            if isinstance(image, ImageError):
+                if strict:
+                    raise image
+                skipped.append(Skipped(index, image))
+                continue
+            if shape is None:
+                first, shape = index, image.shape
+                pixels = _allocate(len(sources), shape, cache)
+            if image.shape[:2] != shape[:2]:
+                one, two = _describe(sources, first, shape), _describe(sources, index, image.shape)
+                raise MixedSizesError(X)
+            if image.shape[2] > shape[2]:  # the first colour image after grey ones
+                shape = image.shape
+                grown = _allocate(len(sources), shape, cache)
+                if grown is not None:
+                    grown[:index] = pixels[:index]
+                pixels = grown
+            if pixels is not None:
+                pixels[index] = image  # A grey image among coloured ones fills all three channels.
     if shape is None:
         reason = f"; the first: {skipped[0].error}" if skipped else ""
         raise ValueError(f"None of the {len(sources)} files can be read as an image{reason}.")
@@ -154,12 +154,11 @@ def _decoded(sources, format: Format) -> Iterator[np.ndarray | ImageError]:
     """The image of each file in order, or the reason why there is none."""
     pool = ThreadPoolExecutor(_workers(), thread_name_prefix="vislearn-images")
     chunks = [sources[start : start + _CHUNK] for start in range(0, len(sources), _CHUNK)]
-    with contextlib.closing(pool.map(functools.partial(_read_chunk, format=format), chunks)) as all:
-        try:
-            for images in all:
-                yield from images
-        finally:
-            pool.shutdown(cancel_futures=True)
+    try:
+        for images in pool.map(functools.partial(_read_chunk, format=format), chunks):
+            yield from images
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _read_chunk(sources, format: Format) -> list[np.ndarray | ImageError]:
