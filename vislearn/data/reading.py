@@ -129,7 +129,10 @@ def read_images(
                 pixels = _allocate(len(sources), shape, cache)
             if image.shape[:2] != shape[:2]:
                 one, two = _describe(sources, first, shape), _describe(sources, index, image.shape)
-                raise MixedSizesError(X)
+                raise MixedSizesError(
+                    f"The images differ in size: {one}, {two}. "
+                    "Pass image_size to bring them to one."
+                )
             if image.shape[2] > shape[2]:  # the first colour image after grey ones
                 shape = image.shape
                 grown = _allocate(len(sources), shape, cache)
