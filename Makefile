@@ -23,7 +23,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 demo: setup
 	@rm -rf runs/digits
-	$(BIN)/vislearn train resnet20_cifar --data digits --out runs/digits --epochs 40 --batch-size 64
+	$(BIN)/vislearn train resnet20_cifar --data digits --out runs/digits --epochs 40 --learning-rate 0.2
 	$(BIN)/vislearn export runs/digits --out saved_models/digits --overwrite
 	$(BIN)/vislearn evaluate runs/digits saved_models/digits --data digits
 	$(BIN)/vislearn predict saved_models/digits --data digits --count 24 --out runs/digits/predictions.png

@@ -60,7 +60,7 @@ def trained(photos, tmp_path_factory):
     for command in (
         [
             *("train", *MODEL, "--data", photos, "--out", place / "run"),
-            *("--epochs", EPOCHS, "--batch-size", "8", "--augment", "none"),
+            *("--epochs", EPOCHS, "--learning-rate", "1e-3", "--augment", "none"),
         ],
         ["export", place / "run", "--out", place / "package", "--samples", "32"],
     ):
