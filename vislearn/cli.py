@@ -151,9 +151,9 @@ def train(
     What is not given comes from the recipe of the model's family. Leaves a run folder with the
     best model, its figures and report.html.
     """
+    _load_keras()
     from vislearn.training import train as run_training
 
-    _load_keras()
     recipe = {
         name: value
         for name, value in (
