@@ -1,6 +1,7 @@
 """Images a second that a folder of images feeds to the training, beside what one would use instead.
 
     python benchmarks/input_pipeline.py FOLDER
+    python benchmarks/input_pipeline.py FOLDER --share resnet20_cifar
 
 FOLDER holds `train/CLASS/FILE` of images of one size. The readers take turns in one process, a few
 seconds each, round after round, so that whatever else the machine does hits all of them alike; the
@@ -9,6 +10,9 @@ table gives the median over the rounds and their range, and the median of the ra
 All shuffle the whole training set, give float32 batches of the same size, and, with
 `--augment standard`, pad by an eighth of the side, crop and mirror. The rivals are written as
 their guides do: example by example, with `cache()` before the shuffling where it says "in memory".
+
+`--share MODEL` measures instead what the pipeline costs a training: steps on its batches in turn
+with steps on one batch again and again, which needs no pipeline.
 """
 
 import argparse
@@ -32,11 +36,16 @@ def main() -> None:
     parser.add_argument("--augment", choices=("standard", "none"), default="standard")
     parser.add_argument("--rounds", type=int, default=5, help="default %(default)s")
     parser.add_argument("--seconds", type=float, default=2.0, help="a turn; default %(default)s")
+    parser.add_argument("--share", metavar="MODEL", help="the pipeline's share of a training step")
+    parser.add_argument("--precision", default="float32", help="of --share; default %(default)s")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     arguments = parser.parse_args()
     if not (arguments.folder / "train").is_dir():
         parser.error(f"{arguments.folder} has no folder train/")
 
+    if arguments.share:
+        report_share(arguments)
+        return
     readers = make_readers(arguments.folder, arguments.batch_size, arguments.augment)
     print("Before the first step (decoding the files once, and all else that is done once):")
     feeds = {}
@@ -136,6 +145,42 @@ def rate(feed: Iterator, seconds: float) -> float:
     while (passed := time.perf_counter() - started) < seconds:
         images += int(next(feed)[0].shape[0])
     return images / passed
+
+
+def report_share(arguments) -> None:
+    """Prints how much slower a training is for having to make its batches."""
+    import keras
+
+    import vislearn
+    from vislearn import backend
+
+    data = vislearn.load_dataset(
+        arguments.folder, batch_size=arguments.batch_size, augment=arguments.augment
+    )
+    shape, classes = data.info.image_shape, len(data.info.classes)
+    with backend.precision(arguments.precision):
+        model = vislearn.create_model(arguments.share, input_shape=shape, num_classes=classes)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.01, momentum=0.9), loss)
+    feeds = {"batches of the pipeline": iter(data.training_batches())}
+    feeds["one batch again and again"] = itertools.repeat(next(feeds["batches of the pipeline"]))
+    rates = {name: [] for name in feeds}
+    for number in range(arguments.rounds + 1):
+        for name, feed in feeds.items():
+            images, started = 0, time.perf_counter()
+            while (passed := time.perf_counter() - started) < arguments.seconds:
+                model.train_on_batch(*next(feed))
+                images += arguments.batch_size
+            if number:  # The first round compiles.
+                rates[name].append(images / passed)
+    with_pipeline, without = rates.values()
+    shares = [1 - a / b for a, b in zip(with_pipeline, without, strict=True)]
+    print(f"{arguments.share}, {arguments.precision}, batch {arguments.batch_size}, images/s:")
+    for name, values in rates.items():
+        low, high = min(values), max(values)
+        print(f"  {name:<28}{statistics.median(values):8,.0f} ({low:,.0f} to {high:,.0f})")
+    low, high = min(shares), max(shares)
+    print(f"  share of the pipeline: {statistics.median(shares):.1%} ({low:.1%} to {high:.1%})")
 
 
 def report(rates: dict[str, list[float]], arguments) -> None:

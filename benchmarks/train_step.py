@@ -15,7 +15,6 @@ import argparse
 import contextlib
 import dataclasses
 import importlib.metadata
-import importlib.util
 import json
 import statistics
 import time
@@ -27,7 +26,6 @@ import numpy as np
 CLASSES = 10
 KERAS_LAYER = "Keras batch norm"
 APPLICATIONS = "keras.applications"
-TORCHVISION = "torchvision"
 SIZES = {"resnet50": 64, "resnet20_cifar": 32}
 
 
@@ -90,33 +88,6 @@ def keras_step(build: Callable, settings: Settings) -> Callable[[], None]:
     return lambda: model.train_on_batch(images, labels)
 
 
-def torch_step(name: str, settings: Settings) -> Callable[[], None]:
-    """The same step by torchvision, with channels last, its faster layout on most machines."""
-    import torch
-    import torchvision
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = getattr(torchvision.models, name)(num_classes=CLASSES).train()
-    model = model.to(device, memory_format=torch.channels_last)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-    images, labels = batch(settings)
-    images = torch.from_numpy(images).permute(0, 3, 1, 2).to(device)
-    images = images.contiguous(memory_format=torch.channels_last)
-    labels = torch.from_numpy(labels).to(device)
-    mixed = settings.precision == "mixed_bfloat16"
-
-    def step() -> None:
-        optimizer.zero_grad()
-        with torch.autocast(device, torch.bfloat16, enabled=mixed):
-            logits = model(images / 255.0)
-        loss = torch.nn.functional.cross_entropy(logits.float(), labels)
-        loss.backward()
-        optimizer.step()
-        loss.item()
-
-    return step
-
-
 def batch(settings: Settings) -> tuple[np.ndarray, np.ndarray]:
     """Random pixels `(batch, size, size, 3)` and classes `(batch,)`."""
     rng = np.random.default_rng(0)
@@ -138,8 +109,6 @@ def theirs(name: str, against: str, settings: Settings) -> Callable[[], None]:
     """A step of what our network is compared with."""
     import keras
 
-    if against == TORCHVISION:
-        return torch_step(name, settings)
     if against == KERAS_LAYER:
         with keras_batch_normalization():
             return ours(name, settings)
@@ -177,14 +146,7 @@ def compare(name: str, against: str, settings: Settings) -> Result:
 
 def opponents(name: str) -> list[str]:
     """What a network is compared with: as far as there is one of the same architecture."""
-    return [KERAS_LAYER, *([APPLICATIONS, TORCHVISION] if name == "resnet50" else [])]
-
-
-def missing(against: str) -> str | None:
-    """What has to be installed for this comparison, or None."""
-    needed = ["torch", "torchvision"] if against == TORCHVISION else []
-    absent = [package for package in needed if importlib.util.find_spec(package) is None]
-    return " and ".join(absent) or None
+    return [KERAS_LAYER, *([APPLICATIONS] if name == "resnet50" else [])]
 
 
 def spread(values: list[float], form: str = "{:.0f}") -> str:
@@ -213,7 +175,7 @@ def table(results: list[Result]):
 
 
 def to_json(results: list[Result], machine: str) -> str:
-    packages = ("vislearn", "keras", "tensorflow", "jax", "torch", "torchvision")
+    packages = ("vislearn", "keras", "tensorflow", "jax")
     versions = {}
     for package in packages:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -242,7 +204,7 @@ def positive(text: str) -> int:
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Training speed of our networks against the same networks with Keras's batch "
-        "normalisation, keras.applications and (where installed) torchvision, in turns."
+        "normalisation and keras.applications, in turns."
     )
     add = parser.add_argument
     add("--models", nargs="+", choices=sorted(SIZES), default=sorted(SIZES), help="default: all")
@@ -279,9 +241,6 @@ def main() -> None:
             rounds=options.rounds,
         )
         for against in opponents(name):
-            if absent := missing(against):
-                console.print(f"{name} against {against}: not run, {absent} not installed.")
-                continue
             console.print(f"{name} against {against} ...")
             results.append(compare(name, against, settings))
     console.print(table(results))

@@ -28,7 +28,12 @@ _HOMES = {
 __all__ = [*_HOMES]
 
 
+_ROOMS = ("data", "export", "layers", "losses", "models", "pictures", "tasks", "training")
+
+
 def __getattr__(name: str):
+    if name in _ROOMS:
+        return importlib.import_module(f"vislearn.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'vislearn' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"vislearn.{_HOMES[name]}"), name)
@@ -37,7 +42,7 @@ def __getattr__(name: str):
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_HOMES, *_ROOMS})
 
 
 class _AfterKeras(importlib.abc.MetaPathFinder):
