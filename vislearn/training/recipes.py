@@ -71,7 +71,7 @@ _ADAMW = Recipe(
 # Families that are not listed take the first: convolutional networks with batch norm.
 _RECIPES = {
     None: Recipe(),
-    "resnet": Recipe(learning_rate=0.4),
+    "resnet": Recipe(batch_size=64),
     "linear": _ADAMW,
     "mlp": _ADAMW,
     "convnet": dataclasses.replace(
