@@ -44,15 +44,23 @@ def representative(name: str) -> str:
     )
 
 
-@functools.cache
-def published(name: str) -> keras.Model:
-    """The published configuration, with shapes but without values.
+def shapes_only(name: str, **arguments) -> keras.Model:
+    """A model with shapes but without values.
 
     In a stateless scope Keras notes how each variable would be initialised and makes no array, so
     that a network of 300 million weights costs no memory and less than a second.
     """
     with keras.StatelessScope(initialize_variables=False):
-        return vislearn.create_model(name)
+        model = vislearn.create_model(name, **arguments)
+    # Or else the next scope that ends would make all the arrays.
+    keras.utils.clear_session(free_memory=False)
+    return model
+
+
+@functools.cache
+def published(name: str) -> keras.Model:
+    """The published configuration, with shapes but without values."""
+    return shapes_only(name)
 
 
 def tiny(name: str, **more) -> keras.Model:

@@ -13,24 +13,39 @@ CLASSES = 5
 # Accuracy on 225 digits 0 to 4 of other writers; guessing gives 0.2.
 BAR = 0.8
 TRAINING, TEST = 600, 225
+# One step: TensorFlow runs it as it comes, JAX would compile each operation by itself.
+EAGERLY = keras.backend.backend() == "tensorflow"
 
 
-@every_model
-def test_every_weight_learns(name):
-    """A step of plain descent on random weights moves every trainable weight."""
+# Trainable weights whose gradient is zero but for rounding, by the end of their path, and why.
+WITHOUT_GRADIENT = {
+    "_attention/key/bias": "it adds the same to all scores of a query, which softmax ignores",
+    "conv1/bias": "batch norm subtracts it again (batchnorm_cnn)",
+    "dense1/bias": "batch norm subtracts it again (batchnorm_cnn)",
+}
+
+
+@functools.cache
+def unmoved(name: str) -> list[str]:
+    """The trainable weights that a step of plain descent on random weights leaves as they were."""
     model = tiny(name)
     randomise(model)
     variables = model.trainable_variables
     before = [keras.ops.convert_to_numpy(variable).copy() for variable in variables]
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.SGD(1.0), loss, run_eagerly=True)
+    model.compile(keras.optimizers.SGD(1.0), loss, run_eagerly=EAGERLY)
     model.train_on_batch(images(model, 8), np.arange(8) % CLASSES)
-    still = [
+    return [
         variable.path
         for variable, old in zip(variables, before, strict=True)
         if np.array_equal(old, keras.ops.convert_to_numpy(variable))
     ]
-    assert still == []
+
+
+@every_model
+def test_every_weight_learns(name):
+    still = unmoved(representative(name))
+    assert [path for path in still if not path.endswith(tuple(WITHOUT_GRADIENT))] == []
 
 
 @functools.cache
