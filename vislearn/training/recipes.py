@@ -5,8 +5,9 @@ import math
 
 OPTIMIZERS = ("sgd", "adamw")
 SCHEDULES = ("one_cycle", "cosine", "constant")
-# Normalisation and biases are not decayed (Goyal et al. 2017, arXiv:1706.02677, section 5.1).
-NOT_DECAYED = ("gamma", "beta", "bias", "position_embedding", "class_token")
+# Normalisation and biases are not decayed (Goyal et al. 2017, arXiv:1706.02677, section 5.1), nor
+# are tokens, or the centres and widths of radial basis functions: 0 is no simpler place for them.
+NOT_DECAYED = ("gamma", "beta", "bias", "position_embedding", "class_token", "centers", "widths")
 
 
 @dataclasses.dataclass(frozen=True)
