@@ -99,3 +99,15 @@ def test_plain_has_the_weights_of_its_residual_counterpart():
         for name in ("plain20_cifar", "resnet20_cifar")
     ]
     assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnet20_cifar"])
+def test_epsilon_of_the_published_weights(name):
+    """Too small for the parity with NumPy to notice, on activations of order 1."""
+    model = vislearn.create_model(name, **vislearn.model_info(name).tiny)
+    found = {
+        layer.epsilon
+        for layer in model.layers
+        if isinstance(layer, keras.layers.BatchNormalization)
+    }
+    assert found == {1e-5}

@@ -76,3 +76,9 @@ def test_names_that_recipes_do_not_decay():
 def test_errors(options, message):
     with pytest.raises(ValueError, match=message):
         create(**options)
+
+
+def test_epsilon_of_the_published_weights():
+    """Too small for the parity with NumPy to notice, on activations of order 1."""
+    found = [layer.epsilon for layer in create().layers if "norm" in layer.name]
+    assert found == [1e-6] * 5
