@@ -175,7 +175,7 @@ def evaluation_table(rows: Sequence[dict[str, Any]]):
     first = rows[0]
     table = Table(title=f"{first['images']:,} images of the {first['split']} split", box=None)
     for head in heads:
-        table.add_column(head, justify="left" if head in heads[:2] else "right")
+        table.add_column(head, justify="left" if head in heads[:2] else "right", overflow="fold")
     for row in rows:
         table.add_row(
             row["target"],
