@@ -9,40 +9,33 @@ import importlib.abc
 import importlib.util
 import sys
 
+from vislearn.lazy import attach
+
 __version__ = "0.1.0"
 
-_HOMES = {
-    "create_model": "registry",
-    "create_backbone": "registry",
-    "list_models": "registry",
-    "model_info": "registry",
-    "register": "registry",
-    "ModelInfo": "registry",
-    "Paper": "registry",
-    "load_dataset": "data",
-    "train": "training",
-    "export_model": "export",
-    "load_predictor": "export",
-}
-
-__all__ = [*_HOMES]
-
-
-_ROOMS = ("data", "export", "layers", "losses", "models", "pictures", "tasks", "training")
-
-
-def __getattr__(name: str):
-    if name in _ROOMS:
-        return importlib.import_module(f"vislearn.{name}")
-    if name not in _HOMES:
-        raise AttributeError(f"module 'vislearn' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"vislearn.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES, *_ROOMS})
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "create_model": "registry",
+        "create_backbone": "registry",
+        "list_models": "registry",
+        "model_info": "registry",
+        "register": "registry",
+        "ModelInfo": "registry",
+        "Paper": "registry",
+        "load_dataset": "data",
+        "train": "training",
+        "export_model": "export",
+        "load_predictor": "export",
+        "data": "data",
+        "export": "export",
+        "layers": "layers",
+        "losses": "losses",
+        "pictures": "pictures",
+        "tasks": "tasks",
+        "training": "training",
+    },
+)
 
 
 class _AfterKeras(importlib.abc.MetaPathFinder):

@@ -1,20 +1,15 @@
 """Training: recipes, schedules, runs that resume exactly, and their reports."""
 
-import importlib
+from vislearn.lazy import attach
 
-_HOMES = {
-    "Config": "run",
-    "Recipe": "recipes",
-    "Run": "run",
-    "TrainingDiverged": "callbacks",
-    "default_recipe": "recipes",
-    "train": "run",
-}
-
-__all__ = [*_HOMES]
-
-
-def __getattr__(name: str):
-    if name not in _HOMES:
-        raise AttributeError(f"module 'vislearn.training' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"vislearn.training.{_HOMES[name]}"), name)
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "Config": "run",
+        "Recipe": "recipes",
+        "Run": "run",
+        "TrainingDiverged": "callbacks",
+        "default_recipe": "recipes",
+        "train": "run",
+    },
+)
