@@ -188,7 +188,7 @@ def report(rates: dict[str, list[float]], arguments) -> None:
     from rich.table import Table
 
     table = Table(box=None)
-    for title in ("reader", "images/s", "range", "vislearn is faster by"):
+    for title in ("reader", "images/s", "range", "ratio"):
         table.add_column(title, no_wrap=True)
     rows = []
     for name, values in rates.items():

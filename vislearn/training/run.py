@@ -39,7 +39,7 @@ class Config:
         data_options: Further arguments of `load_dataset`.
         recipe: How it is trained.
         precision: `"float32"` or `"mixed_bfloat16"`.
-        seed: Seed of split, order, augmentation, initial weights and dropout.
+        seed: Seed of order, augmentation, initial weights and dropout.
         weights: File of weights to start from, or None.
         task: Name of the task.
     """
