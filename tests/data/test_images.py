@@ -293,6 +293,15 @@ def test_a_thin_strip_makes_no_huge_picture():
     assert fit_image(strip, 224).shape == (224, 224, 1)  # 224 x 224,000,000 on the naive way
 
 
+@pytest.mark.parametrize("size", [7, 224, (224, 160)])
+def test_crop_takes_images_of_any_size(size):
+    """58 x 100 to 224 once failed: the crop came out 1e-14 wider than the image."""
+    shape = (*((size, size) if isinstance(size, int) else size), 1)
+    for height in range(1, 400, 3):
+        for width in (1, 100, 333, 427, 640):
+            assert fit_image(np.zeros((height, width, 1), np.uint8), size).shape == shape
+
+
 @pytest.mark.parametrize("size", [0, -1, 2.5, True, (8,), (8, 0), "8"])
 def test_size_is_checked(size):
     with pytest.raises(ValueError, match="image size"):

@@ -194,7 +194,9 @@ def fit_image(image: np.ndarray, size: int | tuple[int, int], mode: str = "crop"
     if mode == "crop":
         # Cropping before scaling is the same picture, and never makes a huge one of a thin strip.
         scale = min(own_height / height, own_width / width)
-        left, top = (own_width - width * scale) / 2, (own_height - height * scale) / 2
+        # The side that is kept whole may come out a rounding error longer than it is.
+        left = max((own_width - width * scale) / 2, 0.0)
+        top = max((own_height - height * scale) / 2, 0.0)
         box = (left, top, own_width - left, own_height - top)
     picture = Image.fromarray(image if channels == 3 else image[:, :, 0])
     fitted = picture.resize((width, height), Image.Resampling.BILINEAR, box=box)
