@@ -306,10 +306,11 @@ def test_damaged_package(run, trained, photos, tmp_path, format):
     fails(run("predict", package, image, "--format", format), "damaged", path.name, "sha256")
 
 
-def test_other_classes_than_the_package_knows(run, trained, tmp_path):
+@pytest.mark.parametrize("target", ["run", "package"])
+def test_other_classes_than_were_learned(run, trained, tmp_path, target):
     folder = write_images(tmp_path / "other")
     (folder / "dark").rename(folder / "night")
-    fails(run("evaluate", trained / "package", "--data", folder), "night", "dark")
+    fails(run("evaluate", trained / target, "--data", folder), "night", "dark")
 
 
 def test_not_a_run_or_a_package(run, tmp_path, photos):

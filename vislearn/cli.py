@@ -148,8 +148,9 @@ def train(
 ) -> None:
     """Train a model on a folder of images.
 
-    What is not given comes from the recipe of the model's family. Leaves a run folder with the
-    best model, its figures and report.html.
+    What is not given comes from the recipe of the model's family.
+
+    Leaves a run folder with the best model, its figures and report.html.
     """
     _load_keras()
     from vislearn.training import train as run_training
@@ -205,8 +206,9 @@ def export(
 ) -> None:
     """Export a trained model as a package that behaves like it.
 
-    Each file takes uint8 images and gives named answers; each is run on real images and compared
-    with the Keras model before this command reports success.
+    Each file takes uint8 images and gives named answers.
+
+    Each is run on real images and compared with Keras before success is reported.
     """
     from rich.console import Console
 

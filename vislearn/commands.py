@@ -34,11 +34,12 @@ def export_run(
     run = Run.open(folder)
     model = run.model()
     data = run.data()
+    _check_classes(run.folder, run.config.classes, data)
     calibration, _ = data.arrays("train", limit=samples)
     return export_model(
         model,
         directory,
-        task=get_task(run.config.task, data.info.classes),
+        task=get_task(run.config.task, run.config.classes),
         formats=formats,
         quantize=quantize,
         calibration=calibration,
@@ -114,11 +115,12 @@ class _RunSubject:
     def __init__(self, folder: Path):
         from vislearn.training import Run
 
+        run = Run.open(folder)
         self.folder = folder
-        self.model = Run.open(folder).model()
+        self.model = run.model()
         self.input_shape = tuple(self.model.input_shape[1:])
-        self.classes = None  # A Keras file does not hold them.
-        self.resize = Run.open(folder).config.data_options.get("resize", "crop")
+        self.classes = tuple(run.config.classes)
+        self.resize = run.config.data_options.get("resize", "crop")
 
     def evaluate(self, formats, images, labels):
         from vislearn.export import evaluate_keras
@@ -145,6 +147,15 @@ class _PackageSubject:
         return evaluate_package(self.folder, images, labels, formats=formats)
 
 
+def _check_classes(folder: Path, classes: Sequence[str], dataset) -> None:
+    """Raises ValueError if answers would be compared with other classes than were learned."""
+    if tuple(dataset.info.classes) != tuple(classes):
+        raise ValueError(
+            f"{folder} knows the classes {list(classes)}, "
+            f"and {dataset.info.source} has {list(dataset.info.classes)}."
+        )
+
+
 def _labelled_images(subject, source, split, limit, data_dir):
     """uint8 images and labels of a split, in the size that the subject takes."""
     from vislearn.data import load_dataset
@@ -157,11 +168,7 @@ def _labelled_images(subject, source, split, limit, data_dir):
         resize=subject.resize,
         data_dir=data_dir,
     )
-    if subject.classes is not None and tuple(dataset.info.classes) != subject.classes:
-        raise ValueError(
-            f"{subject.folder} knows the classes {list(subject.classes)}, "
-            f"and {source} has {list(dataset.info.classes)}."
-        )
+    _check_classes(subject.folder, subject.classes, dataset)
     if split is None:
         split = "test" if "test" in dataset.info.counts else "validation"
     return *dataset.arrays(split, limit), split

@@ -41,6 +41,7 @@ class Config:
         precision: `"float32"` or `"mixed_bfloat16"`.
         seed: Seed of order, augmentation, initial weights and dropout.
         weights: File of weights to start from, or None.
+        classes: Names of the classes, in the order of the model's outputs.
         task: Name of the task.
     """
 
@@ -52,6 +53,7 @@ class Config:
     precision: str
     seed: int
     weights: str | None
+    classes: list[str] = dataclasses.field(default_factory=list)
     task: str = "classification"
 
     def to_json(self) -> str:
@@ -190,7 +192,12 @@ def train(
     if "batch_size" not in recipe:
         used = _fit_batch_size(used, dataset, scale_rate="learning_rate" not in recipe)
     shape = {"image_size": dataset.info.image_shape[:2], "channels": dataset.info.image_shape[2]}
-    config = dataclasses.replace(config, recipe=used, data_options={**config.data_options, **shape})
+    config = dataclasses.replace(
+        config,
+        recipe=used,
+        data_options={**config.data_options, **shape},
+        classes=list(dataset.info.classes),
+    )
     task = get_task(config.task, dataset.info.classes)
     with backend.precision(precision):
         network = _build(config, dataset)
