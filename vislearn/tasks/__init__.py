@@ -1,18 +1,37 @@
 """What differs from task to task and nothing else: targets, loss, metrics, decoding, drawing."""
 
+from vislearn.tasks.base import Comparison, Input, Section, Signature, Task
 from vislearn.tasks.classification import Classification
 
-TASKS = {Classification.name: Classification}
+# By name, and where the families of a task learn and answer differently, by name and family.
+TASKS: dict[str | tuple[str, str], type[Task]] = {Classification.name: Classification}
 
-__all__ = ["TASKS", "Classification", "get_task"]
+__all__ = [
+    "TASKS",
+    "Classification",
+    "Comparison",
+    "Input",
+    "Section",
+    "Signature",
+    "Task",
+    "get_task",
+]
 
 
-def get_task(name: str, classes):
+def get_task(name: str, classes, family: str | None = None) -> Task:
     """The task of this name for these classes.
+
+    Args:
+        name: Such as `"classification"`.
+        classes: Names of the classes.
+        family: Family of the network, such as `"retinanet"`; None where nothing is asked that
+            differs between families.
 
     Raises:
         ValueError: If there is no such task.
     """
-    if name not in TASKS:
-        raise ValueError(f"task={name!r} must be one of {sorted(TASKS)}.")
-    return TASKS[name](tuple(classes))
+    task = TASKS.get((name, family)) or TASKS.get(name)
+    if task is None:
+        names = sorted({key if isinstance(key, str) else key[0] for key in TASKS})
+        raise ValueError(f"task={name!r} must be one of {names}.")
+    return task(tuple(classes), family)

@@ -3,38 +3,43 @@
 import dataclasses
 from typing import Any, ClassVar
 
+import numpy as np
+
+from vislearn.tasks.base import TOLERANCE, Arrays, Comparison, Task, differences
+
 
 @dataclasses.dataclass(frozen=True)
-class Classification:
+class Classification(Task):
     """What a classifier learns from, is measured by, and answers.
 
     Attributes:
         classes: Names of the classes, in the order of the network's outputs.
+        family: Not asked for.
+
+    Raises:
+        ValueError: If there are fewer than two classes, or two of one name.
     """
 
-    classes: tuple[str, ...]
-
     name: ClassVar[str] = "classification"
-    # The metric that early stopping watches and that int8 files are judged by.
     metric: ClassVar[str] = "accuracy"
-    metric_mode: ClassVar[str] = "max"
+    meanings: ClassVar[dict[str, str]] = {
+        "scores": "probability of each class, in the order of the classes; they sum to 1",
+        "class_id": "number of the likeliest class",
+    }
 
     def __post_init__(self):
-        object.__setattr__(self, "classes", tuple(self.classes))
+        super().__post_init__()
         if len(self.classes) < 2:
             raise ValueError(f"classes={self.classes!r}: a classifier needs at least two.")
-        if len(set(self.classes)) < len(self.classes):
-            raise ValueError(f"classes={self.classes!r} holds a name twice.")
 
     def target(self, example: dict[str, Any]) -> tuple[Any, Any]:
-        """From a dictionary of the data set to the `(x, y)` of `model.fit`."""
         return example["images"], example["labels"]
 
-    def loss(self, label_smoothing: float = 0.0):
+    def loss(self, recipe):
         """Cross entropy on logits."""
         from vislearn.losses import SparseCategoricalCrossentropy
 
-        return SparseCategoricalCrossentropy(label_smoothing)
+        return SparseCategoricalCrossentropy(recipe.label_smoothing)
 
     def metrics(self) -> list:
         """Top-1 accuracy, and top-5 where there are more than five classes."""
@@ -62,20 +67,57 @@ class Classification:
         _, best = ops.top_k(scores, k=1)  # (batch, 1)
         return {"scores": scores, "class_id": ops.cast(best[:, 0], "int32")}
 
-    def measure(self, answers: dict[str, Any], labels) -> dict[str, float]:
-        """The metrics of decoded answers.
+    def check_model(self, network) -> None:
+        import keras
+
+        if network.output_shape != (None, len(self.classes)):
+            raise ValueError(
+                f"model has the output shape {network.output_shape}, and task has "
+                f"{len(self.classes)} classes: it must be (None, {len(self.classes)})."
+            )
+        activation = getattr(network.layers[-1], "activation", keras.activations.linear)
+        if activation in (keras.activations.softmax, keras.activations.sigmoid):
+            raise ValueError(
+                f"model ends in {activation.__name__}, and the export adds the softmax: build it "
+                "with classifier_activation=None."
+            )
+
+    def compare(self, expected: Arrays, actual: Arrays) -> Comparison:
+        """A class may differ where Keras's scores tie within the tolerance."""
+        scores, class_id = expected["scores"], actual["class_id"]
+        differs = class_id != expected["class_id"]
+        known = (class_id >= 0) & (class_id < scores.shape[-1])
+        chosen = scores[np.arange(len(scores)), np.where(known, class_id, 0)]
+        tied = known & (scores.max(axis=-1) - chosen <= TOLERANCE)
+        return Comparison(
+            differences(expected, actual),
+            float(np.mean(~differs)),
+            int(np.count_nonzero(differs & ~tied)),
+        )
+
+    def measure(self, answers: Arrays, truth: Arrays) -> dict[str, float]:
+        """`accuracy`, and `top5_accuracy` where there are more than five classes, 0 to 1.
 
         Args:
             answers: What `decode` returns, as arrays.
-            labels: `(batch,)` class numbers.
-
-        Returns:
-            `accuracy`, and `top5_accuracy` where there are more than five classes, 0 to 1.
+            truth: `labels`, `(batch,)` class numbers.
         """
-        import numpy as np
-
+        labels = truth["labels"]
         found = {"accuracy": float(np.mean(answers["class_id"] == labels))}
         if len(self.classes) > 5:
             best = np.argpartition(answers["scores"], -5, axis=-1)[:, -5:]  # (batch, 5)
             found["top5_accuracy"] = float(np.mean(np.any(best == labels[:, None], axis=-1)))
         return found
+
+    def draw(self, images, answers: Arrays, truth: Arrays | None, titles=None, top: int = 3):
+        from vislearn import pictures
+
+        labels = None if truth is None else list(truth["labels"])
+        return pictures.prediction_grid(
+            images, answers["scores"], self.classes, labels=labels, titles=titles, top=top
+        )
+
+    def describe(self, answers: Arrays, index: int, top: int = 3) -> list[tuple[str, float]]:
+        scores = answers["scores"][index]
+        best = np.argsort(-scores, kind="stable")[:top]
+        return [(self.classes[number], float(scores[number])) for number in best]

@@ -22,10 +22,11 @@ import keras
 from vislearn import backend
 from vislearn.data import Dataset, load_dataset
 from vislearn.registry import create_model, model_info
-from vislearn.tasks import get_task
+from vislearn.tasks import Task, get_task
 from vislearn.training import callbacks
 from vislearn.training.checkpoint import load_state, load_weights, write_atomically
-from vislearn.training.recipes import Recipe, build_optimizer, default_recipe
+from vislearn.training.recipes import Recipe, default_recipe
+from vislearn.training.trainers import build_trainer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,27 +199,23 @@ def train(
         data_options={**config.data_options, **shape},
         classes=list(dataset.info.classes),
     )
-    task = get_task(config.task, dataset.info.classes)
+    task = get_task(config.task, dataset.info.classes, info.family)
     with backend.precision(precision):
-        network = _build(config, dataset)
+        network = _build(config, dataset, task)
+        trainer = build_trainer(network, task, used, used.epochs * dataset.steps_per_epoch, seed)
     _open_folder(folder, config, resume)
 
-    network.compile(
-        optimizer=build_optimizer(used, used.epochs * dataset.steps_per_epoch),
-        loss=task.loss(used.label_smoothing),
-        metrics=task.metrics(),
-    )
     state = callbacks.state_path(folder)
-    history = load_state(state, network)["history"] if resume and state.exists() else []
+    history = load_state(state, trainer)["history"] if resume and state.exists() else []
     _announce(console, config, dataset, network, folder, done=len(history))
 
     started = time.perf_counter()
-    keeper = _fit(network, dataset, folder, used, task, history, console)
+    keeper = _fit(trainer, network, dataset, folder, used, task, history, console)
     seconds = sum(row["seconds"] for row in keeper.history)
     console.print(
         f"Best epoch {keeper.best_epoch} of {len(keeper.history)}; evaluating ...", highlight=False
     )
-    final = _build(config, dataset)
+    final = _build(config, dataset, task)
     load_weights(callbacks.best_path(folder), final)
     _save_model(final, folder)
     metrics = _evaluate_and_report(final, dataset, task, folder, config, keeper, seconds)
@@ -286,18 +283,18 @@ def _fit_batch_size(recipe: Recipe, dataset: Dataset, *, scale_rate: bool) -> Re
     return dataclasses.replace(recipe, batch_size=size, learning_rate=rate)
 
 
-def _build(config: Config, dataset: Dataset) -> keras.Model:
+def _build(config: Config, dataset: Dataset, task: Task) -> keras.Model:
     keras.utils.set_random_seed(config.seed)
     return create_model(
         config.model,
         input_shape=tuple(dataset.info.image_shape),
-        num_classes=len(dataset.info.classes),
+        num_classes=task.num_classes(model_info(config.model).num_classes),
         weights=config.weights,
         **config.options,
     )
 
 
-def _fit(network, dataset, folder, recipe, task, history, console):
+def _fit(trainer, network, dataset, folder, recipe, task, history, console):
     """The epochs that are left; returns the bookkeeper."""
     monitor = f"val_{task.metric}" if dataset.validation is not None else task.metric
     keeper = callbacks.Bookkeeper(
@@ -317,7 +314,7 @@ def _fit(network, dataset, folder, recipe, task, history, console):
         keeper=keeper,
     )
     with progress:
-        network.fit(
+        trainer.fit(
             dataset.training_batches(start_epoch=len(history)),
             validation_data=dataset.validation,
             steps_per_epoch=dataset.steps_per_epoch,

@@ -1,0 +1,213 @@
+"""What every task answers for: the rest of the house asks a task and never which one it is."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+
+# Largest absolute difference that counts as the same number; pixel values are compared in 0..1.
+TOLERANCE = 1e-4
+
+Arrays = dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Answers of an exported file beside those of Keras.
+
+    Attributes:
+        max_difference: Largest absolute difference of each float answer.
+        agreement: Share of what was decided (classes, pixels, objects) that is the same, 0 to 1.
+        unexplained: Number of decisions that differ although Keras's scores do not tie.
+    """
+
+    max_difference: dict[str, float]
+    agreement: float
+    unexplained: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Input:
+    """One input of a signature.
+
+    Attributes:
+        name: Its name in the exported file.
+        shape: Without the batch axis.
+        dtype: `"uint8"`, `"int32"` or `"float32"`.
+        meaning: For the model card.
+        sample: From a count and a seed to example values `(count, *shape)`; None for images, which
+            are taken from the data.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    meaning: str
+    sample: Callable[[int, int], np.ndarray] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """A function that an export writes: named tensors in, named answers out.
+
+    Attributes:
+        name: Such as `"predict"`, `"decoder"` or `"sampler"`.
+        inputs: What it takes.
+        function: From a dictionary of tensors to a dictionary of tensors.
+        model: The Keras model whose weights it uses.
+        meanings: What each answer is, for the model card.
+        shows: Key of the answer that is a batch of pictures (uint8), if there is one.
+    """
+
+    name: str
+    inputs: tuple[Input, ...]
+    function: Callable[[dict[str, Any]], dict[str, Any]]
+    model: Any
+    meanings: dict[str, str]
+    shows: str | None = None
+
+    def samples(self, count: int, seed: int = 0) -> Arrays:
+        """Example values of every input; random pixels where it takes images."""
+        rng = np.random.default_rng(seed)
+        return {
+            input.name: input.sample(count, seed)
+            if input.sample
+            else rng.integers(0, 256, (count, *input.shape), dtype=np.uint8)
+            for input in self.inputs
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """A part of a report.
+
+    Attributes:
+        title: Its heading.
+        text: What the reader sees there.
+        figure: `matplotlib.figure.Figure`.
+    """
+
+    title: str
+    text: str
+    figure: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What a network learns from, is measured by, and answers.
+
+    Attributes:
+        classes: Names of the classes, in the order of their numbers.
+        family: Family of the network, where losses or answers differ between families.
+    """
+
+    classes: tuple[str, ...]
+    family: str | None = None
+
+    name: ClassVar[str]
+    # The metric that early stopping watches and that int8 files are judged by.
+    metric: ClassVar[str]
+    metric_mode: ClassVar[str] = "max"
+    # Whether pictures go in and answers come out, or pictures are made from noise.
+    takes_images: ClassVar[bool] = True
+    meanings: ClassVar[dict[str, str]] = {}
+
+    def __post_init__(self):
+        object.__setattr__(self, "classes", tuple(self.classes))
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError(f"classes={self.classes!r} holds a name twice.")
+
+    def num_classes(self, published: int) -> int:
+        """The `num_classes` that `create_model` gets, from the published number."""
+        del published
+        return len(self.classes)
+
+    # Training.
+
+    def target(self, example: dict[str, Any]) -> tuple[Any, Any]:
+        """From a dictionary of the data set to the `(x, y)` of `model.fit`."""
+        raise NotImplementedError
+
+    def loss(self, recipe):
+        """The Keras loss of raw outputs; None where there is an `objective`."""
+        del recipe
+
+    def metrics(self) -> list:
+        """Keras metrics of raw outputs, for the curves."""
+        return []
+
+    def objective(self, network, recipe):
+        """What is minimised, for `ObjectiveTrainer`; None where `loss` says it."""
+        del network, recipe
+
+    # Answers.
+
+    def decode(self, outputs) -> dict[str, Any]:
+        """From raw outputs to named answers of fixed shape, in operations that exports have."""
+        raise NotImplementedError
+
+    def signatures(self, network) -> tuple[Signature, ...]:
+        """What an export writes: pictures to decoded answers, unless the task says otherwise."""
+        from keras import ops
+
+        shape = tuple(network.input_shape[1:])
+        meaning = "pixels 0..255; the file scales them itself"
+
+        def predict(inputs):
+            pixels = ops.cast(inputs["image"], "float32")
+            return self.decode(network(pixels, training=False))
+
+        image = Input("image", shape, "uint8", meaning)
+        return (Signature("predict", (image,), predict, network, self.meanings),)
+
+    def check_model(self, network) -> None:
+        """Finds what would otherwise become wrong answers under right names.
+
+        Raises:
+            ValueError: If the network does not give what `decode` takes.
+        """
+        del network
+
+    def compare(self, expected: Arrays, actual: Arrays) -> Comparison:
+        """An exported file's answers beside those of Keras, of the same shapes and types."""
+        found = differences(expected, actual)
+        same = all(value <= TOLERANCE for value in found.values())
+        return Comparison(found, float(same), 0)
+
+    # Figures and pictures.
+
+    def measure(self, answers: Arrays, truth: Arrays) -> dict[str, float]:
+        """The metrics of decoded answers, beside the annotations of the data set."""
+        raise NotImplementedError
+
+    def sections(self, images: np.ndarray, answers: Arrays, truth: Arrays) -> list[Section]:
+        """What a report shows of the answers for held-out pictures."""
+        raise NotImplementedError
+
+    def draw(self, images: np.ndarray, answers: Arrays, truth: Arrays | None, titles=None):
+        """A `matplotlib.figure.Figure` of pictures with their answers."""
+        raise NotImplementedError
+
+    def describe(self, answers: Arrays, index: int, top: int = 3) -> list[tuple[str, float]]:
+        """The answer for one picture in words, each with its score, the surest first."""
+        raise NotImplementedError
+
+
+def differences(expected: Arrays, actual: Arrays) -> dict[str, float]:
+    """Largest absolute difference of each float answer, and of pictures in units of 0..1.
+
+    A picture that was rounded to uint8 may differ by one level where the value before lay on the
+    edge between two; that counts as no difference.
+    """
+    found = {}
+    for name, value in expected.items():
+        other = actual[name]
+        if np.issubdtype(value.dtype, np.floating):
+            gap = np.abs(value.astype(np.float64) - other)
+            # NaN compares false with every bound; nothing may pass by being undefined.
+            found[name] = float(np.where(np.isnan(gap), np.inf, gap).max(initial=0.0))
+        elif value.dtype == np.uint8:
+            levels = np.abs(value.astype(int) - other.astype(int)).max(initial=0)
+            found[name] = max(0, int(levels) - 1) / 255
+    return found

@@ -1,0 +1,82 @@
+"""From a network and its task to the compiled model whose `fit` trains the network."""
+
+from typing import Any, Protocol
+
+import keras
+from keras import ops
+
+from vislearn.training.recipes import Recipe, build_optimizer
+
+
+class Objective(Protocol):
+    """What a network minimises where that is more than a loss of its outputs.
+
+    Attributes:
+        parts: Names of the summands that `loss` returns, in order; each becomes a curve.
+    """
+
+    parts: tuple[str, ...]
+
+    def forward(self, network, x, *, seed_generator, training: bool) -> Any:
+        """The network's outputs for `x`, with whatever `loss` needs beside them.
+
+        Args:
+            network: The functional model.
+            x: What the task's `target` returns first.
+            seed_generator: `keras.random.SeedGenerator` for all that is drawn.
+            training: Whether layers behave as in training.
+        """
+
+    def loss(self, y, outputs) -> dict[str, Any]:
+        """The summands of the loss, scalars in float32, from the targets and `forward`'s result."""
+
+
+class ObjectiveTrainer(keras.Model):
+    """Trains a network on an objective, by Keras's own step on every backend.
+
+    Args:
+        network: The functional model that is trained.
+        objective: See `Objective`.
+        seed: Seed of what the objective draws; its state is part of the trainer's variables, so
+            that a resumed training draws what an unbroken one would.
+    """
+
+    def __init__(self, network: keras.Model, objective: Objective, seed: int = 0):
+        super().__init__(name=f"{network.name}_trainer")
+        self.network = network
+        self.objective = objective
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.trackers = [keras.metrics.Mean(name=name) for name in objective.parts]
+        self.built = True  # The network is, and there are no other weights.
+
+    def call(self, x, training=False):
+        return self.objective.forward(
+            self.network, x, seed_generator=self.seed_generator, training=training
+        )
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True, **unused
+    ):
+        parts = self.objective.loss(y, y_pred)
+        for tracker in self.trackers:
+            tracker.update_state(parts[tracker.name])
+        return ops.sum(ops.stack([parts[tracker.name] for tracker in self.trackers]))
+
+
+def build_trainer(network: keras.Model, task, recipe: Recipe, steps: int, seed: int = 0):
+    """The compiled model whose `fit` trains the network.
+
+    Args:
+        network: A model of the registry.
+        task: Its task.
+        recipe: How it is trained.
+        steps: Optimiser steps of the whole training.
+        seed: Seed of what is drawn while training.
+    """
+    objective = task.objective(network, recipe)
+    if objective is None:
+        trainer, loss, metrics = network, task.loss(recipe), task.metrics()
+    else:
+        trainer, loss, metrics = ObjectiveTrainer(network, objective, seed), None, task.metrics()
+    trainer.compile(optimizer=build_optimizer(recipe, steps), loss=loss, metrics=metrics)
+    return trainer
