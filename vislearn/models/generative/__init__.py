@@ -1,0 +1,1 @@
+"""Networks that make images: autoencoders, adversarial networks, flows, diffusion."""
