@@ -56,6 +56,21 @@ def describe() -> str:
     return f"jax {jax.__version__} on {jax.devices()[0].device_kind}, {os.cpu_count()} CPU cores"
 
 
+def compiled(function):
+    """The function as one graph: `tf.function` (traced anew for a new shape) or `jax.jit`.
+
+    Args:
+        function: From tensors, or dictionaries of them, to the same; without side effects.
+    """
+    if is_tensorflow():
+        import tensorflow as tf
+
+        return tf.function(function, reduce_retracing=True)
+    import jax
+
+    return jax.jit(function)
+
+
 def under_xla() -> bool:
     """Whether TensorFlow is tracing a function that XLA will compile."""
     import tensorflow as tf

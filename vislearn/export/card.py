@@ -13,52 +13,64 @@ USES = {
     "onnx": "ONNX Runtime on servers and in browsers",
 }
 
+LIMITS = {
+    "classification": (
+        "It answers with one of its classes for any picture, also for one that shows none of them.",
+        "Scores sum to 1 and rank the classes; how often a score of 0.9 is right was not measured.",
+    ),
+    "detection": (
+        "Scores rank the objects; how often a score of 0.9 is right was not measured.",
+        "It knows a fixed number of objects a picture at most.",
+    ),
+    "semantic_segmentation": (
+        "It answers with one of its classes for any pixel, also for what is none of them.",
+    ),
+    "generation": ("Its pictures resemble those it learned from; it knows nothing else.",),
+}
+
 
 def write_card(manifest: dict[str, Any]) -> str:
     """A model card in Markdown from the content of `model.json`."""
-    height, width, channels = manifest["input"]["shape"][1:]
-    classes = manifest["classes"]
-    rows = manifest["formats"]
+    classes, rows, metric = manifest["classes"], manifest["formats"], manifest["metric"]
     format = next((row["format"] for row in rows if row["format"] in ("litert", "onnx")), None)
     format = format or rows[0]["format"]
-    folder = manifest["folder"]
+    measured = [metric] if any(row["metrics"] for row in rows) else []
+    heads = ["file", "for", "size", "largest difference from Keras", "agreement with Keras"]
+    heads += [*measured, "one call"]
+    what = f"{manifest['task'].replace('_', ' ').capitalize()}, {manifest['signature']}."
+    if classes:
+        what += f" {len(classes)} classes: {_shortened(classes)}."
     return "\n".join(
         [
             f"# {manifest['name']}",
             "",
-            f"Image {manifest['task']} into {len(classes)} classes: {_shortened(classes)}.",
-            f"Exported {manifest['created']}.",
+            f"{what} Exported {manifest['created']}.",
             "",
             "## How to call it",
             "",
             "```python",
-            "from vislearn import load_predictor",
-            f'predictor = load_predictor("{folder}", format="{format}")',
-            'print(predictor.predict_files(["picture.jpg"])[0].top(3))',
+            *_example(manifest, format),
             "```",
             "",
-            f"Input `{manifest['input']['name']}`: uint8 pixels 0..255 of shape (batch, {height}, "
-            f"{width}, {channels}), {manifest['input']['channels']}; the file scales them itself. "
-            f"Pictures of another size are fitted by `{manifest['input']['resize']}`. Outputs:",
+            "Inputs:",
             "",
-            *[
-                f"- `{output['name']}` {output['dtype']} {_shape(output['shape'])}: "
-                f"{output['meaning']}"
-                for output in manifest["outputs"]
-            ],
+            *[f"- {_tensor(item)}{_image_facts(item)}" for item in manifest["inputs"]],
+            "",
+            "Outputs:",
+            "",
+            *[f"- {_tensor(item)}" for item in manifest["outputs"]],
             "",
             "## Files and figures",
             "",
-            "| file | for | size | largest difference from Keras | same class as Keras "
-            "| accuracy | one image |",
-            "|---|---|---|---|---|---|---|",
-            *[_row(row) for row in rows],
+            f"| {' | '.join(heads)} |",
+            "|---" * len(heads) + "|",
+            *[_row(row, measured) for row in rows],
             "",
             f"Compared on {manifest['parity']['samples']}. "
             + (
-                f"Accuracy on {manifest['validation_images']} labelled images. "
-                if manifest["validation_images"]
-                else "No labelled images were given, so no accuracy was measured. "
+                f"{metric} on {manifest['validation_images']} annotated images. "
+                if measured
+                else "No annotated images were given, so no metrics were measured. "
             )
             + f"Times: {manifest['measured_on']}, median.",
             *manifest["notes"],
@@ -69,15 +81,41 @@ def write_card(manifest: dict[str, Any]) -> str:
             "",
             "## Limits",
             "",
-            f"- It answers with one of its {len(classes)} classes for any picture, also for one "
-            "that shows none of them.",
-            "- Scores sum to 1 and rank the classes; how often a score of 0.9 is right was not "
-            "measured.",
+            *[f"- {line}" for line in LIMITS.get(manifest["task"], ())],
             "- The figures hold for pictures like those it was measured on; measure again on your "
             "own.",
             "",
         ]
     )
+
+
+def _example(manifest: dict[str, Any], format: str) -> list[str]:
+    """Code that calls the package."""
+    load = [
+        "from vislearn import load_predictor",
+        f'predictor = load_predictor("{manifest["folder"]}", format="{format}")',
+    ]
+    if [item["name"] for item in manifest["inputs"]] == ["image"]:
+        return [*load, 'print(predictor.predict_files(["picture.jpg"])[0].top(3))']
+    made = [
+        f'    "{item["name"]}": rng.normal(size={(1, *item["shape"][1:])}).astype("float32"),'
+        if item["dtype"] == "float32"
+        else f'    "{item["name"]}": np.zeros({(1, *item["shape"][1:])}, "{item["dtype"]}"),'
+        for item in manifest["inputs"]
+    ]
+    start = ["import numpy as np", *load, "rng = np.random.default_rng(0)"]
+    return [*start, "answers = predictor.predict({", *made, "})"]
+
+
+def _tensor(item: dict[str, Any]) -> str:
+    return f"`{item['name']}` {item['dtype']} {_shape(item['shape'])}: {item['meaning']}"
+
+
+def _image_facts(item: dict[str, Any]) -> str:
+    if "resize" not in item:
+        return ""
+    channels = f" {item['channels']}." if "channels" in item else ""
+    return f";{channels} Pictures of another size are fitted by `{item['resize']}`."
 
 
 def _shortened(classes: list[str]) -> str:
@@ -89,14 +127,18 @@ def _shape(shape: list) -> str:
     return str(tuple("batch" if size is None else size for size in shape)).replace("'", "")
 
 
-def _row(row: dict[str, Any]) -> str:
+def _row(row: dict[str, Any], measured: list[str]) -> str:
     differences = ", ".join(f"{name} {value:.1e}" for name, value in row["max_difference"].items())
-    accuracy = "" if row["accuracy"] is None else f"{row['accuracy']:.2%}"
-    return (
-        f"| `{FORMATS[row['format']]}` | {USES[row['format']]} | {row['size'] / 1e6:.2f} MB "
-        f"| {differences} | {row['class_agreement']:.2%} | {accuracy} "
-        f"| {row['latency_ms']:.2f} ms |"
-    )
+    cells = [
+        f"`{FORMATS[row['format']]}`",
+        USES[row["format"]],
+        f"{row['size'] / 1e6:.2f} MB",
+        differences,
+        f"{row['agreement']:.2%}",
+        *(f"{row['metrics'][name]:.2%}" for name in measured),
+        f"{row['latency_ms']:.2f} ms",
+    ]
+    return f"| {' | '.join(cells)} |"
 
 
 def _facts(value: Any, name: str = "") -> Iterator[str]:

@@ -1,11 +1,10 @@
 """From a Keras model to a file in each format; TensorFlow backend only.
 
-An endpoint is a function from a uint8 image batch to a dictionary of named tensors. It is traced
+An endpoint is a signature of a task: a function from named tensors to named tensors. It is traced
 once, and every format is written from that trace.
 """
 
 import re
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ import numpy as np
 
 from vislearn.export.package import ExportError
 from vislearn.export.quiet import quiet
-from vislearn.export.runtimes import INPUT, SIGNATURE, litert_operators
+from vislearn.export.runtimes import SIGNATURE, litert_operators
+from vislearn.tasks.base import Arrays, Signature
 
 # Old enough for onnxruntime and onnxruntime-web of the last years, new enough for every operation.
 ONNX_OPSET = 18
@@ -62,27 +62,29 @@ def _with_float32_policies(config: Any) -> Any:
 
 
 class Endpoint:
-    """A traced function from uint8 images to named tensors, and what writes it in each format.
+    """A traced signature, and what writes it in each format.
 
     Args:
-        model: The model that the function calls, for its input shape and its layers' names.
-        answer: From a float32 image tensor `(batch, height, width, channels)` to a dictionary of
-            tensors.
+        signature: What is to be exported.
     """
 
-    def __init__(self, model: keras.Model, answer: Callable):
+    def __init__(self, signature: Signature):
         import tensorflow as tf
 
-        self._layers = {layer.name for layer in model.layers}
-        self._spec = tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8, name=INPUT)
+        self._layers = {layer.name for layer in signature.model.layers}
+        self._specs = [
+            tf.TensorSpec((None, *input.shape), input.dtype, name=input.name)
+            for input in signature.inputs
+        ]
+        names = [input.name for input in signature.inputs]
         # The archive finds the variables that the function uses; told of the model with `track`,
         # it would write each of them twice.
         self._archive = keras.export.ExportArchive()
         with quiet():
             self.function = self._archive.add_endpoint(
                 SIGNATURE,
-                lambda image: answer(tf.cast(image, tf.float32)),
-                input_signature=[self._spec],
+                lambda *tensors: signature.function(dict(zip(names, tensors, strict=True))),
+                input_signature=self._specs,
             )
         traced = self.function.get_concrete_function().structured_outputs
         self.outputs = {
@@ -103,10 +105,8 @@ class Endpoint:
         if assets.is_dir() and not any(assets.iterdir()):
             assets.rmdir()  # Would not survive Git or an archive without empty folders.
 
-    def write_litert(
-        self, savedmodel: Path, path: Path, calibration: Iterable[np.ndarray] | None = None
-    ) -> None:
-        """Converts a written SavedModel to LiteRT, in int8 if there are images to calibrate on.
+    def write_litert(self, savedmodel: Path, path: Path, calibration: Arrays | None = None) -> None:
+        """Converts a written SavedModel to LiteRT, in int8 if there are inputs to calibrate on.
 
         In the int8 file the softmax stays in float: in int8 it can only answer in steps of 1/256,
         which would round away most probabilities of many classes. What has no integer form stays
@@ -160,7 +160,7 @@ class Endpoint:
 
             proto, _ = tf2onnx.convert.from_function(
                 self.function,
-                input_signature=[self._spec],
+                input_signature=self._specs,
                 opset=ONNX_OPSET,
                 custom_op_handlers={"Erfc": (_erfc_to_onnx, [])},
             )
@@ -208,13 +208,13 @@ def _erfc_to_onnx(graph, node, name: str, args: list) -> None:
     )
 
 
-def _quantised(converter, calibration: Iterable[np.ndarray]) -> bytes:
+def _quantised(converter, calibration: Arrays) -> bytes:
     """Full-integer post-training quantisation, the softmax left in float."""
     import tensorflow as tf
 
     def samples():
-        for image in calibration:
-            yield {INPUT: image[np.newaxis]}
+        for index in range(len(next(iter(calibration.values())))):
+            yield {name: value[index : index + 1] for name, value in calibration.items()}
 
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = samples

@@ -1,4 +1,4 @@
-"""Accuracy, size and speed of a model, as Keras runs it and as each exported file does."""
+"""Metrics, size and speed of a model, as Keras runs it and as each exported file does."""
 
 import dataclasses
 import time
@@ -7,9 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from vislearn.export.package import available_formats, files_of, read_manifest
+from vislearn.export.convert import in_float32
+from vislearn.export.exporter import describe_inputs
+from vislearn.export.package import PackageError, available_formats, files_of, read_manifest
 from vislearn.export.predictor import load_predictor
-from vislearn.export.runtimes import checked_images, checked_labels, single_image_latency
+from vislearn.export.runtimes import (
+    IMAGE,
+    checked_inputs,
+    random_example,
+    run_in_chunks,
+    single_latency,
+)
+from vislearn.tasks.base import Arrays, Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,14 +27,14 @@ class Evaluation:
 
     Attributes:
         format: `"keras"` or a format of the package.
-        accuracy: Share of the images whose likeliest class is the true one, 0..1.
+        metrics: The task's metrics of the decoded answers.
         size: Bytes of the files, or of the weights of a Keras model.
         latency_ms: Median time of a call with one image, in milliseconds.
         images_per_second: With `batch_size` images a call.
     """
 
     format: str
-    accuracy: float
+    metrics: dict[str, float]
     size: int
     latency_ms: float
     images_per_second: float
@@ -33,79 +42,78 @@ class Evaluation:
 
 def evaluate_package(
     directory: str | Path,
-    images: np.ndarray,
-    labels: np.ndarray,
+    truth: Arrays,
     formats: Iterable[str] | None = None,
     batch_size: int = 64,
     repeats: int = 50,
 ) -> list[Evaluation]:
-    """Runs the files of a package on labelled images.
+    """Runs the files of a package on annotated images.
 
     Args:
         directory: The folder that `export_model` wrote.
-        images: uint8 `(n, height, width, channels)`.
-        labels: `(n,)` integers, the true classes.
+        truth: Images and annotations as `Dataset.arrays` gives them; for a classifier `images`
+            uint8 `(n, height, width, channels)` and `labels` `(n,)`.
         formats: Formats to run; None for all that the package holds.
-        batch_size: Images a call, for the accuracy and the images a second.
+        batch_size: Images a call, for the metrics and the images a second.
         repeats: Calls of which the median latency is taken.
 
     Raises:
-        ValueError: If an argument has a wrong type, shape or value, or the package is damaged.
+        ValueError: If an argument has a wrong type, shape or value, or the package is damaged or
+            takes no images.
     """
     manifest = read_manifest(directory)
     rows = []
     for format in available_formats(manifest) if formats is None else formats:
         predictor = load_predictor(directory, format)
-        images = checked_images("images", images, predictor.input_shape)
-        labels = checked_labels("labels", labels, len(images), len(predictor.classes))
+        if not predictor.takes_images:
+            raise PackageError(f"{directory} takes no images: there is nothing to measure it on.")
+        inputs = checked_inputs({IMAGE: truth["images"]}, predictor.inputs)
+        predictor.task.check_truth(truth)
 
-        def classify(batch, predictor=predictor):
-            return predictor.predict(batch, batch_size)["class_id"]
+        def answer(batch, predictor=predictor):
+            return predictor.predict(batch, batch_size)
 
-        accuracy, rate = _accuracy_and_rate(classify, images, labels, batch_size)
+        answers, rate = _answers_and_rate(answer, inputs, batch_size)
         size = sum(manifest["files"][name]["size"] for name in files_of(manifest, format))
-        rows.append(Evaluation(format, accuracy, size, predictor.latency(repeats), rate))
+        metrics = predictor.task.measure(answers, truth)
+        rows.append(Evaluation(format, metrics, size, predictor.latency(repeats), rate))
     return rows
 
 
 def evaluate_keras(
-    model, images: np.ndarray, labels: np.ndarray, batch_size: int = 64, repeats: int = 50
+    model, task: Task, truth: Arrays, batch_size: int = 64, repeats: int = 50
 ) -> Evaluation:
-    """The same row for a Keras classifier; the arguments are those of `evaluate_package`.
+    """The same row for a Keras model; the other arguments are those of `evaluate_package`.
 
-    It is called through `predict_on_batch`, the compiled function without the data pipeline that
-    `predict` builds around it at each call.
+    It runs as one graph, decoding included, without the data pipeline that `predict` builds around
+    a model at each call.
     """
-    input_shape = tuple(model.input_shape[1:])
-    images = checked_images("images", images, input_shape)
-    labels = checked_labels("labels", labels, len(images), model.output_shape[-1])
+    from vislearn import backend
+
+    signature = task.signatures(in_float32(model))[0]
+    expected = describe_inputs(signature)
+    inputs = checked_inputs({IMAGE: truth["images"]}, expected)
+    task.check_truth(truth)
+    run = backend.compiled(signature.function)
 
     def call(batch):
-        return model.predict_on_batch(batch.astype("float32"))
+        return {name: np.asarray(value) for name, value in run(batch).items()}
 
-    def classify(batch):
-        return np.argmax(call(batch), axis=-1)
-
-    accuracy, rate = _accuracy_and_rate(classify, images, labels, batch_size)
+    answers, rate = _answers_and_rate(call, inputs, batch_size)
     size = sum(int(np.prod(w.shape)) * np.dtype(w.dtype).itemsize for w in model.weights)
-    return Evaluation(
-        "keras", accuracy, size, single_image_latency(call, input_shape, repeats), rate
-    )
+    latency = single_latency(call, random_example(expected), repeats)
+    return Evaluation("keras", task.measure(answers, truth), size, latency, rate)
 
 
-def _accuracy_and_rate(
-    classify: Callable, images: np.ndarray, labels: np.ndarray, batch_size: int
-) -> tuple[float, float]:
-    """Accuracy, and images a second."""
+def _answers_and_rate(call: Callable, inputs: Arrays, batch_size: int) -> tuple[Arrays, float]:
+    """The answers, and images a second."""
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size!r} must be at least 1.")
+    images = inputs[IMAGE]
     # The first call of a batch size compiles or allocates, and is not counted.
-    classify(images[:batch_size])
+    call({IMAGE: images[:batch_size]})
     if rest := len(images) % batch_size:
-        classify(images[:rest])
+        call({IMAGE: images[:rest]})
     start = time.perf_counter()
-    answers = [
-        classify(images[first : first + batch_size]) for first in range(0, len(images), batch_size)
-    ]
-    seconds = time.perf_counter() - start
-    return float(np.mean(np.concatenate(answers) == labels)), len(images) / seconds
+    answers = run_in_chunks(call, inputs, batch_size)
+    return answers, len(images) / (time.perf_counter() - start)

@@ -30,26 +30,22 @@ from vislearn.export.package import (
     describe_files,
 )
 from vislearn.export.runtimes import (
-    INPUT,
+    IMAGE,
     RUNTIMES,
-    checked_images,
-    checked_labels,
+    checked_inputs,
     default_threads,
-    random_images,
     run_in_chunks,
-    single_image_latency,
+    single_latency,
 )
+from vislearn.tasks.base import TOLERANCE, Arrays, Signature, Task
 
-RESIZE_MODES = ("crop", "stretch")
+RESIZE_MODES = ("crop", "stretch", "pad")
 CHANNELS = {1: "grey", 3: "RGB"}
-# Images that the files are compared on, spread evenly over those given.
-PARITY_IMAGES = 64
+# Examples that the files are compared on, spread evenly over those given.
+PARITY_EXAMPLES = 64
+RANDOM_EXAMPLES = 16
 LATENCY_REPEATS = 30
-
-MEANINGS = {
-    "scores": "probability of each class, in the order of the classes; they sum to 1",
-    "class_id": "number of the likeliest class",
-}
+LATENCY_SECONDS = 10  # Slow functions, such as whole samplers, are called fewer times.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,10 +56,11 @@ class FormatReport:
         format: `"savedmodel"`, `"litert"`, `"litert_int8"` or `"onnx"`.
         file: File or folder, relative to the package.
         size: Bytes.
-        max_difference: Largest absolute difference from Keras of each float output.
-        class_agreement: Share of the images with the class that Keras gives, 0..1.
-        accuracy: Share of the validation images that are right, 0..1; None without any.
-        latency_ms: Median milliseconds of one image.
+        max_difference: Largest absolute difference from Keras of each float output, and of pictures
+            in units of 0..1 beyond the rounding of a level.
+        agreement: Share of the decisions (classes, pixels, objects) that are Keras's, 0..1.
+        metrics: The task's metrics on the validation images; None without any.
+        latency_ms: Median milliseconds of one example.
         seconds: Time to write the file.
     """
 
@@ -71,8 +68,8 @@ class FormatReport:
     file: str
     size: int
     max_difference: dict[str, float]
-    class_agreement: float
-    accuracy: float | None
+    agreement: float
+    metrics: dict[str, float] | None
     latency_ms: float
     seconds: float
 
@@ -85,6 +82,7 @@ class ExportReport:
         directory: The package.
         name: Name of the model.
         samples: What the files were compared on, such as `"64 calibration images"`.
+        metric: Name of the metric that counts.
         rows: One a format.
         notes: What else a reader should know.
     """
@@ -92,6 +90,7 @@ class ExportReport:
     directory: Path
     name: str
     samples: str
+    metric: str | None
     rows: tuple[FormatReport, ...]
     notes: tuple[str, ...] = ()
 
@@ -101,15 +100,16 @@ class ExportReport:
 
         table = Table(title=f"{self.name} in {self.directory}", caption=self._caption())
         table.add_column("format", no_wrap=True)
-        for header in ("size", "max diff", "same class", "accuracy", "one image", "export"):
-            table.add_column(header, justify="right")
+        measured = [self.metric] if any(row.metrics for row in self.rows) else []
+        for header in ("size", "max diff", "agreement", *measured, "one call", "export"):
+            table.add_column(header.replace("_", " "), justify="right")
         for row in self.rows:
             table.add_row(
                 row.format,
                 f"{row.size / 1e6:.2f} MB",
                 f"{max(row.max_difference.values()):.1e}",
-                f"{row.class_agreement:.2%}",
-                "" if row.accuracy is None else f"{row.accuracy:.2%}",
+                f"{row.agreement:.2%}",
+                *(f"{row.metrics[name]:.2%}" for name in measured),
                 f"{row.latency_ms:.2f} ms",
                 f"{row.seconds:.1f} s",
             )
@@ -127,11 +127,12 @@ def export_model(
     model: keras.Model,
     directory: str | Path,
     *,
-    task,
+    task: Task,
+    signature: str | None = None,
     formats: Sequence[str] = ("savedmodel", "litert", "onnx"),
     quantize: str | None = None,
     calibration: np.ndarray | None = None,
-    validation: tuple[np.ndarray, np.ndarray] | None = None,
+    validation: Arrays | None = None,
     metadata: dict[str, Any] | None = None,
     resize: str = "crop",
     overwrite: bool = False,
@@ -142,23 +143,26 @@ def export_model(
     under its name only when all of them agree.
 
     Args:
-        model: A model from `(batch, height, width, channels)` pixels 0..255 to what `task.decode`
-            takes, for a classifier logits. One trained in mixed precision is exported in float32.
+        model: A model that the task can decode: for a classifier one from pixels 0..255
+            `(batch, height, width, channels)` to logits. One trained in mixed precision is
+            exported in float32.
         directory: The package to write; its parents are made.
         task: The task, such as `vislearn.tasks.Classification(classes)`.
+        signature: Which of the task's functions to write, such as `"decoder"`; None for its first.
+            Most tasks have one, `"predict"`.
         formats: Which of `"savedmodel"`, `"litert"` and `"onnx"` to write.
         quantize: `"int8"` adds `model_int8.tflite`, which needs `calibration`.
         calibration: uint8 `(n, height, width, channels)`, real images (100 to 500 do), on which
             int8 ranges are set and the files are compared. Without it they are compared on random
-            pixels, and the report says so.
-        validation: uint8 images and their labels `(n,)`, on which the accuracy of each file is
-            measured.
+            pixels, and the report says so. Not used where no images go in.
+        validation: Annotated images as `Dataset.arrays` gives them, on which each file's metrics
+            are measured; for a classifier `images` uint8 and `labels` `(n,)`.
         metadata: What to keep in `model.json` under `training`: facts and metrics, as JSON values.
-        resize: How images of another size are fitted: `"crop"` or `"stretch"`.
+        resize: How images of another size are fitted: `"crop"`, `"stretch"` or `"pad"`.
         overwrite: Replace an exported package of this name.
 
     Returns:
-        Size, difference, agreement, accuracy and speed of each file.
+        Size, difference, agreement, metrics and speed of each file.
 
     Raises:
         ValueError: If an argument has a wrong type, shape or value.
@@ -175,37 +179,41 @@ def export_model(
     directory = Path(directory)
     _check_target(directory, overwrite)
     formats = _checked_formats(formats, quantize, calibration)
-    input_shape = _checked_input_shape(model)
-    _check_answers(model, task)
+    _check_task(model, task)
+    network = in_float32(model)
+    wanted = _signature(task.signatures(network), signature)
+    expected_inputs = describe_inputs(wanted)
+    takes_images = [item["name"] for item in expected_inputs] == [IMAGE]
     if resize not in RESIZE_MODES:
         raise ValueError(f"resize={resize!r} must be one of {RESIZE_MODES}.")
+    if not takes_images:
+        if quantize:
+            raise ValueError(
+                f"quantize={quantize!r}: {wanted.name} takes no images, whose ranges could be set."
+            )
+        calibration, validation = None, None
     if calibration is not None:
-        calibration = checked_images("calibration", calibration, input_shape)
+        calibration = checked_inputs({IMAGE: calibration}, expected_inputs)
     if validation is not None:
-        validation = _checked_validation(validation, input_shape, len(task.classes))
+        validation = _checked_validation(validation, expected_inputs, task)
     training = _checked_metadata(metadata)
 
     notes = []
-    network = in_float32(model)
     if network is not model:
         notes.append(f"Trained in {model.dtype_policy.name}, exported and compared in float32.")
-    if calibration is None:
-        samples, described = random_images(16, input_shape), "16 images of random pixels (seed 0)"
+    samples, described = _samples(wanted, calibration)
+    if calibration is None and takes_images:
         notes.append("No real images were given: compare again on some before relying on it.")
-    else:
-        count = min(PARITY_IMAGES, len(calibration))
-        samples = calibration[np.linspace(0, len(calibration) - 1, count).astype(int)]
-        described = f"{len(samples)} calibration images"
 
     with parity.full_float32():
-        expected = parity.keras_outputs(network, task, samples)
+        expected = parity.keras_outputs(wanted, samples)
         for name, value in expected.items():
             if not np.all(np.isfinite(value)):
                 raise ExportError(
                     f"The model's output {name!r} holds NaN or infinity on {described}."
                 )
 
-        endpoint = Endpoint(network, lambda image: task.decode(network(image, training=False)))
+        endpoint = Endpoint(wanted)
         with _replacing(directory) as folder:
             rows = []
             for format in formats:
@@ -213,34 +221,97 @@ def export_model(
                 parity.write_format(endpoint, folder, format, calibration)
                 seconds = time.perf_counter() - start
                 rows.append(
-                    _measured(folder, format, seconds, network, samples, expected, validation)
+                    _measured(folder, format, seconds, task, wanted, samples, expected, validation)
                 )
             if "savedmodel" not in formats and (folder / "savedmodel").is_dir():
                 shutil.rmtree(folder / "savedmodel")
-            notes += int8_losses(rows)
-            report = ExportReport(directory, model.name, described, tuple(rows), tuple(notes))
-            _write_texts(folder, report, endpoint, task, training, resize, input_shape, validation)
+            notes += int8_losses(rows, task.metric)
+            name = model.name if wanted.name == "predict" else f"{model.name}_{wanted.name}"
+            report = ExportReport(
+                directory, name, described, task.metric, tuple(rows), tuple(notes)
+            )
+            _write_texts(
+                folder,
+                report,
+                endpoint,
+                task,
+                wanted,
+                {
+                    "inputs": [
+                        {**item, "resize": resize} if item["name"] == IMAGE else item
+                        for item in expected_inputs
+                    ],
+                    "validation_images": 0 if validation is None else len(validation["images"]),
+                    "training": training,
+                },
+            )
     return report
 
 
-def int8_losses(rows: Sequence[FormatReport]) -> list[str]:
-    """A warning, if the int8 file loses more than a point, or agrees on less than 95 % of images.
+def _signature(found: Sequence[Signature], name: str | None) -> Signature:
+    """The signature of this name, or the first.
 
-    Without labelled images the agreement is all there is to go by.
+    Raises:
+        ValueError: If there is none of this name, or an input has no fixed shape.
+    """
+    by_name = {signature.name: signature for signature in found}
+    if name is not None and name not in by_name:
+        raise ValueError(f"signature={name!r} must be one of {[*by_name]}.")
+    wanted = found[0] if name is None else by_name[name]
+    for input in wanted.inputs:
+        if None in input.shape:
+            raise ValueError(
+                f"model has the input shape {input.shape}: export needs inputs of fixed size."
+            )
+    return wanted
+
+
+def describe_inputs(signature: Signature) -> list[dict[str, Any]]:
+    """The inputs of a signature as `model.json` keeps them."""
+    found = []
+    for input in signature.inputs:
+        item = {
+            "name": input.name,
+            "shape": [None, *input.shape],
+            "dtype": input.dtype,
+            "meaning": input.meaning,
+        }
+        if input.name == IMAGE and input.dtype == "uint8":
+            channels = input.shape[-1]
+            item |= {"range": [0, 255], "channels": CHANNELS.get(channels, f"{channels} channels")}
+        found.append(item)
+    return found
+
+
+def _samples(signature: Signature, calibration: Arrays | None) -> tuple[Arrays, str]:
+    """The examples that the files are compared on, and what they are."""
+    if calibration is not None:
+        images = calibration[IMAGE]
+        count = min(PARITY_EXAMPLES, len(images))
+        chosen = np.linspace(0, len(images) - 1, count).astype(int)
+        return {IMAGE: images[chosen]}, f"{count} calibration images"
+    described = "images of random pixels" if IMAGE in signature.samples(1) else "random examples"
+    return signature.samples(RANDOM_EXAMPLES), f"{RANDOM_EXAMPLES} {described} (seed 0)"
+
+
+def int8_losses(rows: Sequence[FormatReport], metric: str | None) -> list[str]:
+    """A warning, if the int8 file loses more than a point, or agrees on less than 95 %.
+
+    Without annotated images the agreement is all there is to go by.
     """
     int8 = next((row for row in rows if row.format == "litert_int8"), None)
     if int8 is None:
         return []
-    accuracies = [row.accuracy for row in rows if row is not int8 and row.accuracy is not None]
-    if accuracies and int8.accuracy < max(accuracies) - 0.01:
+    others = [row.metrics[metric] for row in rows if row is not int8 and row.metrics]
+    if others and int8.metrics[metric] < max(others) - 0.01:
         return [
-            f"The int8 file is right on {int8.accuracy:.2%}, the float files on "
-            f"{max(accuracies):.2%}: use it only if that will do."
+            f"The int8 file has {metric} {int8.metrics[metric]:.2%}, the float files "
+            f"{max(others):.2%}: use it only if that will do."
         ]
-    if not accuracies and int8.class_agreement < 0.95:
+    if not others and int8.agreement < 0.95:
         return [
-            f"The int8 file gives the class that Keras gives on only {int8.class_agreement:.2%}: "
-            "measure its accuracy before using it."
+            f"The int8 file decides as Keras does on only {int8.agreement:.2%}: "
+            "measure its metrics before using it."
         ]
     return []
 
@@ -273,39 +344,22 @@ def _checked_formats(formats, quantize, calibration) -> list[str]:
     return [format for format in FORMATS if format in wanted]
 
 
-def _checked_input_shape(model: keras.Model) -> tuple[int, int, int]:
-    shape = model.input_shape
-    if not isinstance(shape, tuple) or len(shape) != 4 or None in shape[1:]:
-        raise ValueError(
-            f"model has the input shape {shape}: export needs one image input of fixed height, "
-            "width and channels."
-        )
-    return tuple(shape[1:])
-
-
-def _check_answers(model: keras.Model, task) -> None:
+def _check_task(model: keras.Model, task: Task) -> None:
     """Finds what would otherwise become wrong answers under right names."""
-    if model.output_shape != (None, len(task.classes)):
-        raise ValueError(
-            f"model has the output shape {model.output_shape}, and task has {len(task.classes)} "
-            f"classes: it must be (None, {len(task.classes)})."
-        )
-    activation = getattr(model.layers[-1], "activation", keras.activations.linear)
-    if activation in (keras.activations.softmax, keras.activations.sigmoid):
-        raise ValueError(
-            f"model ends in {activation.__name__}, and the export adds the softmax: build it with "
-            "classifier_activation=None."
-        )
+    task.check_model(model)
     broken = [name for name in task.classes if name.splitlines() != [name]]
     if broken:
         raise ValueError(f"task.classes must be one-line names that are not empty: {broken!r}.")
 
 
-def _checked_validation(validation, input_shape, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    if not isinstance(validation, tuple | list) or len(validation) != 2:
-        raise ValueError("validation must be a pair (images, labels).")
-    images = checked_images("validation[0]", validation[0], input_shape)
-    return images, checked_labels("validation[1]", validation[1], len(images), classes)
+def _checked_validation(validation, expected_inputs, task: Task) -> Arrays:
+    if not isinstance(validation, dict) or "images" not in validation:
+        raise ValueError(
+            "validation must be a dictionary of images and annotations, as Dataset.arrays gives it."
+        )
+    images = checked_inputs({IMAGE: validation["images"]}, expected_inputs)[IMAGE]
+    task.check_truth({**validation, "images": images})
+    return {**validation, "images": images}
 
 
 def _checked_metadata(metadata) -> dict[str, Any]:
@@ -341,7 +395,9 @@ def _replacing(directory: Path) -> Iterator[Path]:
     shutil.rmtree(retired, ignore_errors=True)
 
 
-def _measured(folder, format, seconds, network, samples, expected, validation) -> FormatReport:
+def _measured(
+    folder, format, seconds, task, signature, samples, expected, validation
+) -> FormatReport:
     """Loads a file with its own runtime, compares it with Keras, and times it.
 
     Raises:
@@ -349,37 +405,40 @@ def _measured(folder, format, seconds, network, samples, expected, validation) -
     """
     path = folder / FORMATS[format]
     runtime = RUNTIMES[format](path)
-    found = parity.compare(expected, run_in_chunks(runtime, samples, parity.CHUNK))
+    found = parity.compare(task, expected, run_in_chunks(runtime, samples, parity.CHUNK))
     if format != "litert_int8":
         worst = max(found.max_difference, key=found.max_difference.get)
-        if found.max_difference[worst] > parity.TOLERANCE or found.unexplained:
-            layer = parity.first_differing_layer(network, format, samples)
+        if found.max_difference[worst] > TOLERANCE or found.unexplained:
+            layer = parity.first_differing_layer(signature, format, samples)
             where = f"the difference starts in the layer {layer!r}; " if layer else ""
             raise ExportError(
                 f"{format} does not answer as Keras does: {where}output {worst!r} differs by up to "
-                f"{found.max_difference[worst]:.2e}, and {parity.TOLERANCE:.0e} is allowed; the "
-                f"class differs without a tie on {found.unexplained} of {len(samples)} images."
+                f"{found.max_difference[worst]:.2e}, and {TOLERANCE:.0e} is allowed; "
+                f"{found.unexplained} decisions differ without a tie."
             )
-    accuracy = None
+    metrics = None
     if validation is not None:
-        images, labels = validation
-        answers = run_in_chunks(runtime, images, parity.CHUNK)["class_id"]
-        accuracy = float(np.mean(answers == labels))
+        answers = run_in_chunks(runtime, {IMAGE: validation["images"]}, parity.CHUNK)
+        metrics = task.measure(answers, validation)
     files = path.rglob("*") if path.is_dir() else [path]
+    one = {name: value[:1] for name, value in samples.items()}
+    start = time.perf_counter()
+    runtime(one)
+    repeats = int(LATENCY_SECONDS / (time.perf_counter() - start))
     return FormatReport(
         format=format,
         file=FORMATS[format],
         size=sum(file.stat().st_size for file in files if file.is_file()),
         max_difference=found.max_difference,
-        class_agreement=found.class_agreement,
-        accuracy=accuracy,
-        latency_ms=single_image_latency(runtime, samples.shape[1:], LATENCY_REPEATS),
+        agreement=found.agreement,
+        metrics=metrics,
+        latency_ms=single_latency(runtime, one, min(LATENCY_REPEATS, max(1, repeats))),
         seconds=seconds,
     )
 
 
 def _write_texts(
-    folder: Path, report: ExportReport, endpoint, task, training, resize, input_shape, validation
+    folder: Path, report: ExportReport, endpoint: Endpoint, task: Task, signature, facts: dict
 ) -> None:
     """Writes `labels.txt`, `card.md` and, last, `model.json`, which describes all other files."""
     manifest = {
@@ -388,34 +447,26 @@ def _write_texts(
         "folder": report.directory.name,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "task": task.name,
+        "family": task.family,
+        "signature": signature.name,
+        "shows": signature.shows,
         "classes": list(task.classes),
-        "input": {
-            "name": INPUT,
-            "shape": [None, *input_shape],
-            "dtype": "uint8",
-            "range": [0, 255],
-            "channels": CHANNELS.get(input_shape[-1], f"{input_shape[-1]} channels"),
-            "resize": resize,
-        },
         "outputs": [
             {
                 "name": name,
                 "shape": list(shape),
                 "dtype": dtype,
-                "meaning": MEANINGS.get(name, ""),
+                "meaning": signature.meanings.get(name, ""),
             }
             for name, (shape, dtype) in endpoint.outputs.items()
         ],
         "formats": [dataclasses.asdict(row) for row in report.rows],
-        "metrics": {
-            task.metric: {row.format: row.accuracy for row in report.rows if validation is not None}
-        },
-        "validation_images": 0 if validation is None else len(validation[0]),
-        "parity": {"samples": report.samples, "tolerance": parity.TOLERANCE},
+        "metric": task.metric,
+        "parity": {"samples": report.samples, "tolerance": TOLERANCE},
         "measured_on": f"{platform.machine()} with {os.cpu_count()} cores, "
         f"{default_threads()} threads",
         "notes": list(report.notes),
-        "training": training,
+        **facts,
         "versions": _versions(),
     }
     (folder / LABELS).write_text("".join(f"{name}\n" for name in task.classes), encoding="utf-8")

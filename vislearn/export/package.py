@@ -4,8 +4,8 @@ savedmodel/1/       SavedModel, for TensorFlow Serving
 model.tflite        LiteRT, built-in operations only
 model_int8.tflite   LiteRT, quantised to 8-bit integers
 model.onnx          ONNX
-labels.txt          the classes, one a line, in the order of the scores
-model.json          the manifest: task, input, outputs, figures, size and sha256 of each file
+labels.txt          the classes, one a line, in the order of their numbers
+model.json          the manifest: task, inputs, outputs, figures, size and sha256 of each file
 card.md             the same for people
 """
 
@@ -14,7 +14,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "model.json"
 LABELS = "labels.txt"
 CARD = "card.md"
@@ -75,7 +75,7 @@ def read_manifest(directory: str | Path) -> dict[str, Any]:
         raise PackageError(
             f"{path} has format_version={version!r}; this vislearn reads {FORMAT_VERSION}."
         )
-    missing = {"name", "task", "classes", "input", "outputs", "files"} - {*manifest}
+    missing = {"name", "task", "classes", "inputs", "outputs", "files"} - {*manifest}
     if missing:
         raise PackageError(f"{path} is damaged: it lacks {sorted(missing)}.")
     return manifest

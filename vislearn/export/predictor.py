@@ -9,11 +9,15 @@ import numpy as np
 
 from vislearn.export.package import FORMATS, check_format, read_manifest, verify_files
 from vislearn.export.runtimes import (
+    IMAGE,
     RUNTIMES,
-    checked_images,
+    checked_inputs,
+    random_example,
     run_in_chunks,
-    single_image_latency,
+    single_latency,
 )
+from vislearn.tasks import get_task
+from vislearn.tasks.base import Arrays, Task
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,24 +26,28 @@ class Prediction:
 
     Attributes:
         path: The file.
-        scores: `(classes,)` float32, the probabilities.
-        class_id: Number of the likeliest class.
-        label: Its name.
-        classes: Names of all classes, in the order of `scores`.
+        answers: Every output for it, by name, without the batch axis.
+        task: The task, which knows what they mean.
     """
 
     path: Path
-    scores: np.ndarray
-    class_id: int
-    label: str
-    classes: tuple[str, ...] = dataclasses.field(repr=False)
+    answers: dict[str, np.ndarray] = dataclasses.field(repr=False)
+    task: Task = dataclasses.field(repr=False)
+
+    @property
+    def label(self) -> str:
+        """The surest answer in words, such as the likeliest class; empty if there is none."""
+        return next((label for label, _ in self.top(1)), "")
 
     def top(self, k: int = 5) -> list[tuple[str, float]]:
-        """The `k` likeliest classes with their probabilities, likeliest first."""
+        """The `k` surest answers in words, each with its score, the surest first.
+
+        For a classifier the likeliest classes and their probabilities, for a detector its objects.
+        """
         if k < 1:
             raise ValueError(f"k={k!r} must be at least 1.")
-        best = np.argsort(-self.scores, kind="stable")[:k]
-        return [(self.classes[index], float(self.scores[index])) for index in best]
+        batch = {name: np.asarray(value)[np.newaxis] for name, value in self.answers.items()}
+        return self.task.describe(batch, 0, k)
 
 
 class Predictor:
@@ -51,9 +59,10 @@ class Predictor:
         directory: The package.
         format: The format that is run.
         manifest: The content of `model.json`.
-        name, task: Name of the model, and of what it does.
-        classes: Names of the classes, in the order of the scores.
-        input_shape: `(height, width, channels)`.
+        name: Name of the model.
+        task: What it does; knows how answers are measured, compared, described and drawn.
+        classes: Names of the classes, in the order of their numbers.
+        inputs: Name, shape, dtype and meaning of each input.
     """
 
     def __init__(self, directory: Path, manifest: dict[str, Any], format: str, runtime):
@@ -61,51 +70,64 @@ class Predictor:
         self.format = format
         self.manifest = manifest
         self.name: str = manifest["name"]
-        self.task: str = manifest["task"]
+        self.task = get_task(manifest["task"], manifest["classes"], manifest.get("family"))
         self.classes: tuple[str, ...] = tuple(manifest["classes"])
-        self.input_shape: tuple[int, int, int] = tuple(manifest["input"]["shape"][1:])
+        self.inputs: list[dict[str, Any]] = manifest["inputs"]
         self._runtime = runtime
 
     def __repr__(self) -> str:
-        return (
-            f"Predictor({self.name!r}, format={self.format!r}, input_shape={self.input_shape}, "
-            f"{len(self.classes)} classes)"
-        )
+        inputs = ", ".join(f"{item['name']} {tuple(item['shape'][1:])}" for item in self.inputs)
+        return f"Predictor({self.name!r}, format={self.format!r}, {inputs})"
 
-    def predict(self, images: np.ndarray, batch_size: int = 64) -> dict[str, np.ndarray]:
-        """Answers for images in memory.
+    @property
+    def takes_images(self) -> bool:
+        """Whether pictures go in."""
+        return [item["name"] for item in self.inputs] == [IMAGE]
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of its first input without the batch, `(height, width, channels)` of an image."""
+        return tuple(self.inputs[0]["shape"][1:])
+
+    def predict(self, inputs: np.ndarray | Arrays, batch_size: int = 64) -> Arrays:
+        """Answers for arrays in memory.
 
         Args:
-            images: uint8 `(n, height, width, channels)`, pixels 0..255.
-            batch_size: Images that are run at a time.
+            inputs: uint8 images `(n, height, width, channels)`, pixels 0..255; or a dictionary of
+                arrays, as `inputs` says.
+            batch_size: Examples that are run at a time.
 
         Returns:
             The outputs that the manifest names, for a classifier `scores` `(n, classes)` float32
             and `class_id` `(n,)` int32.
 
         Raises:
-            ValueError: If the images have another type or shape, or `batch_size` is less than 1.
+            ValueError: If an input has another type or shape, or `batch_size` is less than 1.
         """
-        images = checked_images("images", images, self.input_shape, allow_empty=True)
+        checked = checked_inputs(inputs, self.inputs, allow_empty=True)
         if batch_size < 1:
             raise ValueError(f"batch_size={batch_size!r} must be at least 1.")
-        if len(images) == 0:
+        if len(next(iter(checked.values()))) == 0:
             return {
                 output["name"]: np.zeros((0, *output["shape"][1:]), output["dtype"])
                 for output in self.manifest["outputs"]
             }
-        return run_in_chunks(self._runtime, images, batch_size)
+        return run_in_chunks(self._runtime, checked, batch_size)
 
     def predict_files(self, paths: Iterable[str | Path], batch_size: int = 64) -> list[Prediction]:
         """Answers for image files, fitted to the input as the manifest says.
 
         Raises:
-            ValueError, OSError: If a file can't be read as an image; the message names it.
+            ValueError, OSError: If a file can't be read as an image; the message names it. If the
+                model takes no images.
         """
         from vislearn.data.images import fit_image, read_image
 
+        if not self.takes_images:
+            names = [item["name"] for item in self.inputs]
+            raise ValueError(f"{self.name} takes {names}, no images.")
         height, width, channels = self.input_shape
-        mode = self.manifest["input"]["resize"]
+        mode = self.inputs[0]["resize"]
         paths = [Path(path) for path in paths]
         predictions = []
         for start in range(0, len(paths), batch_size):
@@ -115,16 +137,14 @@ class Predictor:
                 for path in chunk
             ]
             answers = self.predict(np.stack(images), batch_size)
-            for path, scores, class_id in zip(
-                chunk, answers["scores"], answers["class_id"].tolist(), strict=True
-            ):
-                label = self.classes[class_id]
-                predictions.append(Prediction(path, scores, class_id, label, self.classes))
+            for index, path in enumerate(chunk):
+                one = {name: value[index] for name, value in answers.items()}
+                predictions.append(Prediction(path, one, self.task))
         return predictions
 
     def latency(self, repeats: int = 50) -> float:
-        """Median time of one call with one image, in milliseconds, after a warm-up."""
-        return single_image_latency(self._runtime, self.input_shape, repeats)
+        """Median time of one call with one example, in milliseconds, after a warm-up."""
+        return single_latency(self._runtime, random_example(self.inputs), repeats)
 
 
 def load_predictor(

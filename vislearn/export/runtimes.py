@@ -1,20 +1,22 @@
 """What runs an exported file: one small class a format, all called alike.
 
-A runtime is called with uint8 images `(batch, height, width, channels)` and returns the named
-outputs as NumPy arrays. Only `SavedModel` imports TensorFlow.
+A runtime is called with a dictionary of arrays, for most models `image`, uint8
+`(batch, height, width, channels)`, and returns the named outputs as NumPy arrays. Only `SavedModel`
+imports TensorFlow.
 """
 
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from vislearn.export.quiet import quiet
+from vislearn.tasks.base import Arrays
 
-INPUT = "image"
+IMAGE = "image"  # the name of an input of pixels
 SIGNATURE = "serving_default"
 WARM_UP = 5
 
@@ -31,8 +33,8 @@ class LiteRT:
             # The runner keeps the interpreter alive, and resizes it when the batch size changes.
             self._run = interpreter.get_signature_runner(SIGNATURE)
 
-    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        return self._run(**{INPUT: images})
+    def __call__(self, inputs: Arrays) -> Arrays:
+        return self._run(**inputs)
 
 
 class Onnx:
@@ -50,8 +52,8 @@ class Onnx:
             )
         self._names = [output.name for output in self._session.get_outputs()]
 
-    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        return dict(zip(self._names, self._session.run(self._names, {INPUT: images}), strict=True))
+    def __call__(self, inputs: Arrays) -> Arrays:
+        return dict(zip(self._names, self._session.run(self._names, inputs), strict=True))
 
 
 class SavedModel:
@@ -70,8 +72,8 @@ class SavedModel:
             self._model = tf.saved_model.load(str(path))
             self._run = self._model.signatures[SIGNATURE]
 
-    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        outputs = self._run(**{INPUT: self._constant(images)})
+    def __call__(self, inputs: Arrays) -> Arrays:
+        outputs = self._run(**{name: self._constant(value) for name, value in inputs.items()})
         return {name: output.numpy() for name, output in outputs.items()}
 
 
@@ -83,75 +85,79 @@ def default_threads() -> int:
     return min(4, os.cpu_count() or 1)
 
 
-def run_in_chunks(runtime, images: np.ndarray, batch_size: int) -> dict[str, np.ndarray]:
-    """Outputs of a runtime for at least one image, `batch_size` images at a time."""
+def run_in_chunks(runtime: Callable, inputs: Arrays, batch_size: int) -> Arrays:
+    """Outputs of a runtime for at least one example, `batch_size` examples at a time."""
+    count = len(next(iter(inputs.values())))
     chunks = [
-        runtime(images[start : start + batch_size]) for start in range(0, len(images), batch_size)
+        runtime({name: value[start : start + batch_size] for name, value in inputs.items()})
+        for start in range(0, count, batch_size)
     ]
     return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
-def checked_images(
-    argument: str, images, shape: tuple[int, int, int], *, allow_empty: bool = False
-) -> np.ndarray:
-    """The images as an array, if they are uint8 `(n, *shape)`.
+def checked_inputs(inputs, expected: Sequence[dict], *, allow_empty: bool = False) -> Arrays:
+    """The inputs as a dictionary of arrays, if they are what the manifest's `inputs` say.
+
+    Args:
+        inputs: A dictionary of arrays by name; where there is one input, the array will do.
+        expected: Name, shape (with the batch axis) and dtype of each.
+        allow_empty: Whether no example is an example.
 
     Raises:
-        ValueError: If they are not; the message names `argument`.
+        ValueError: If they are not; the message names the input.
     """
-    images = np.asarray(images)
-    if images.dtype != np.uint8:
-        raise ValueError(
-            f"{argument} must be uint8 pixels 0..255, and has dtype {images.dtype.name}."
-        )
-    if images.ndim != 4 or images.shape[1:] != tuple(shape):
-        height, width, channels = shape
-        raise ValueError(
-            f"{argument} must have the shape (n, {height}, {width}, {channels}), "
-            f"and has {images.shape}."
-        )
-    if len(images) == 0 and not allow_empty:
-        raise ValueError(f"{argument} is empty: it must hold at least one image.")
-    return images
+    names = [item["name"] for item in expected]
+    if not isinstance(inputs, dict):
+        if len(names) > 1:
+            raise ValueError(f"inputs must be a dictionary of arrays with the names {names}.")
+        inputs = {names[0]: inputs}
+    if {*inputs} != {*names}:
+        raise ValueError(f"inputs has the names {[*inputs]}, and must have {names}.")
+    found = {}
+    for item in expected:
+        name, value = item["name"], np.asarray(inputs[item["name"]])
+        if value.dtype.name != item["dtype"]:
+            pixels = " pixels 0..255" if item["dtype"] == "uint8" else ""
+            raise ValueError(
+                f"{name} must be {item['dtype']}{pixels}, and has dtype {value.dtype.name}."
+            )
+        if value.ndim != len(item["shape"]) or value.shape[1:] != tuple(item["shape"][1:]):
+            wanted = ", ".join(["n", *map(str, item["shape"][1:])])
+            raise ValueError(f"{name} must have the shape ({wanted}), and has {value.shape}.")
+        if len(value) == 0 and not allow_empty:
+            raise ValueError(f"{name} is empty: it must hold at least one example.")
+        found[name] = value
+    if len({len(value) for value in found.values()}) > 1:
+        raise ValueError(f"inputs differ in length: { {n: len(v) for n, v in found.items()} }.")
+    return found
 
 
-def checked_labels(argument: str, labels, count: int, classes: int) -> np.ndarray:
-    """The labels as an array, if they are `(count,)` integers of at least 0 and below `classes`.
-
-    Raises:
-        ValueError: If they are not; the message names `argument`.
-    """
-    labels = np.asarray(labels)
-    if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
-        raise ValueError(
-            f"{argument} must be {count} integers, one an image, and are {labels.dtype.name} "
-            f"of shape {labels.shape}."
-        )
-    if not 0 <= labels.min() <= labels.max() < classes:
-        raise ValueError(
-            f"{argument} must lie in 0..{classes - 1}, and lie in {labels.min()}..{labels.max()}."
-        )
-    return labels
-
-
-def single_image_latency(call: Callable, input_shape: tuple[int, int, int], repeats: int) -> float:
-    """Median milliseconds of `call` on one seeded random image, after a few calls to warm up."""
+def single_latency(call: Callable, example: Arrays, repeats: int) -> float:
+    """Median milliseconds of `call` on one example, after a few calls to warm up."""
     if repeats < 1:
         raise ValueError(f"repeats={repeats!r} must be at least 1.")
-    image = random_images(1, input_shape)
     for _ in range(WARM_UP):
-        call(image)
+        call(example)
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
-        call(image)
+        call(example)
         times.append(time.perf_counter() - start)
     return 1000 * statistics.median(times)
 
 
-def random_images(count: int, input_shape: tuple[int, int, int]) -> np.ndarray:
-    """The same random pixels at each call: uint8 `(count, *input_shape)`."""
-    return np.random.default_rng(0).integers(0, 256, (count, *input_shape), dtype=np.uint8)
+def random_example(inputs: Sequence[dict]) -> Arrays:
+    """One example of the inputs of a manifest: random pixels or normal numbers, seeded."""
+    rng = np.random.default_rng(0)
+    found = {}
+    for item in inputs:
+        shape = (1, *item["shape"][1:])
+        if item["dtype"] == "float32":
+            found[item["name"]] = rng.normal(size=shape).astype(np.float32)
+        else:
+            high = 256 if item["dtype"] == "uint8" else 1
+            found[item["name"]] = rng.integers(0, high, shape).astype(item["dtype"])
+    return found
 
 
 def litert_operators(path: str | Path) -> list[str]:

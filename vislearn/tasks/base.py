@@ -177,6 +177,14 @@ class Task:
 
     # Figures and pictures.
 
+    def check_truth(self, truth: Arrays) -> None:
+        """Finds annotations that `measure` could not be right about.
+
+        Raises:
+            ValueError: If one is missing, or has a wrong type, shape or range.
+        """
+        del truth
+
     def measure(self, answers: Arrays, truth: Arrays) -> dict[str, float]:
         """The metrics of decoded answers, beside the annotations of the data set."""
         raise NotImplementedError

@@ -95,6 +95,19 @@ class Classification(Task):
             int(np.count_nonzero(differs & ~tied)),
         )
 
+    def check_truth(self, truth: Arrays) -> None:
+        count, labels = len(truth["images"]), np.asarray(truth.get("labels"))
+        if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
+            raise ValueError(
+                f"labels must be {count} integers, one an image, and are {labels.dtype.name} "
+                f"of shape {labels.shape}."
+            )
+        if not 0 <= labels.min() <= labels.max() < len(self.classes):
+            raise ValueError(
+                f"labels must lie in 0..{len(self.classes) - 1}, and lie in "
+                f"{labels.min()}..{labels.max()}."
+            )
+
     def measure(self, answers: Arrays, truth: Arrays) -> dict[str, float]:
         """`accuracy`, and `top5_accuracy` where there are more than five classes, 0 to 1.
 
