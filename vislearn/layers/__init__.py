@@ -10,6 +10,8 @@ from vislearn.layers.padded_identity import PaddedIdentity
 from vislearn.layers.position_embedding import PositionEmbedding
 from vislearn.layers.preprocessing import preprocess
 from vislearn.layers.radial_basis import RadialBasis
+from vislearn.layers.segmentation_head import segmentation_head
+from vislearn.layers.sinusoidal_embedding import SinusoidalEmbedding
 from vislearn.layers.stochastic_depth import StochasticDepth, drop_rates
 
 __all__ = [
@@ -20,10 +22,12 @@ __all__ = [
     "PaddedIdentity",
     "PositionEmbedding",
     "RadialBasis",
+    "SinusoidalEmbedding",
     "StochasticDepth",
     "classification_head",
     "conv",
     "drop_rates",
     "max_pool",
     "preprocess",
+    "segmentation_head",
 ]
