@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 
@@ -98,3 +100,106 @@ def fused_batch_norm(x, gamma, beta, epsilon: float):
     )
     count = tf.cast(tf.size(x, tf.int64) // tf.size(mean, tf.int64), tf.float32)
     return y, mean, variance * (tf.maximum(count - 1.0, 1.0) / count)
+
+
+def value_and_gradients(
+    function: Callable[[], Any], variables: Sequence, state: Sequence
+) -> tuple[Any, list]:
+    """A scalar and its derivatives, for training steps that Keras has not.
+
+    Args:
+        function: Without arguments, to a scalar. It may assign to variables of `state`: batch-norm
+            statistics, states of random generators.
+        variables: Keras variables to differentiate by.
+        state: All Keras variables that the function reads or assigns; may hold `variables`, too.
+
+    Returns:
+        The scalar and the gradients, in the order of `variables`.
+    """
+    if is_tensorflow():
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            value = function()
+        return value, tape.gradient(value, [variable.value for variable in variables])
+    import jax
+
+    chosen = {id(variable) for variable in variables}
+    others = [variable for variable in state if id(variable) not in chosen]
+
+    def pure(values, other_values):
+        value, (_, after) = run_stateless(function, (variables, others), (values, other_values))
+        return value, after
+
+    # jax.grad sees no assignment, so what the function assigned comes back beside the value.
+    (value, after), gradients = jax.value_and_grad(pure, has_aux=True)(
+        [variable.value for variable in variables], [variable.value for variable in others]
+    )
+    for variable, new in zip(others, after, strict=True):
+        variable.assign(new)
+    return value, gradients
+
+
+def run_stateless(
+    function: Callable[[], Any], groups: Sequence[Sequence], values: Sequence[Sequence]
+) -> tuple[Any, tuple[list, ...]]:
+    """Calls a function with other values in its variables, which stay as they are.
+
+    It is how Keras's steps on JAX, which get state and return state, run code that assigns.
+
+    Args:
+        function: Without arguments.
+        groups: Lists of all Keras variables that the function reads or assigns.
+        values: Their values inside, in lists alike.
+
+    Returns:
+        What the function returned, and the values after it, in lists alike.
+    """
+    mapping = [
+        pair
+        for variables, tensors in zip(groups, values, strict=True)
+        for pair in zip(variables, tensors, strict=True)
+    ]
+    with keras.StatelessScope(state_mapping=mapping) as scope:
+        result = function()
+    after = tuple([scope.get_current_value(variable) for variable in group] for group in groups)
+    return result, after
+
+
+def compiled(function, model: keras.Model):
+    """A function of tensors that calls a model in inference, compiled as one graph.
+
+    The weights are read at each call, so that the function follows a model that is being trained.
+
+    Args:
+        function: From tensors (None among them) to a tensor; draws nothing from seed generators.
+        model: The model that it calls.
+    """
+    if is_tensorflow():
+        import tensorflow as tf
+
+        return tf.function(function)
+    import jax
+
+    # As arguments, for JAX would write the weights into the graph as constants.
+    @jax.jit
+    def stateless(values, *arguments):
+        with keras.StatelessScope(zip(model.variables, values, strict=True)):
+            return function(*arguments)
+
+    return lambda *arguments: stateless([v.value for v in model.variables], *arguments)
+
+
+def stateless_normal(shape, seed, number):
+    """Standard normal float32 that depends on nothing but two integer scalars.
+
+    Unlike `keras.random.normal`, it takes them as tensors, as a compiled loop has them. Backends
+    draw different numbers from the same seed.
+    """
+    if is_tensorflow():
+        import tensorflow as tf
+
+        return tf.random.stateless_normal(shape, tf.stack([seed, number]))
+    import jax
+
+    return jax.random.normal(jax.random.fold_in(jax.random.key(seed), number), shape)
