@@ -1,8 +1,10 @@
 """Keras layers and blocks that several builders share, a file an idea."""
 
+from vislearn.layers.anchors import Anchors, ImageSize
 from vislearn.layers.batch_normalization import BatchNormalization
 from vislearn.layers.class_token import ClassToken
 from vislearn.layers.convolution import conv, max_pool
+from vislearn.layers.feature_pyramid import feature_pyramid, group_norm
 from vislearn.layers.head import classification_head
 from vislearn.layers.locally_connected import LocallyConnected2D
 from vislearn.layers.maxout import Maxout
@@ -15,8 +17,10 @@ from vislearn.layers.sinusoidal_embedding import SinusoidalEmbedding
 from vislearn.layers.stochastic_depth import StochasticDepth, drop_rates
 
 __all__ = [
+    "Anchors",
     "BatchNormalization",
     "ClassToken",
+    "ImageSize",
     "LocallyConnected2D",
     "Maxout",
     "PaddedIdentity",
@@ -27,6 +31,8 @@ __all__ = [
     "classification_head",
     "conv",
     "drop_rates",
+    "feature_pyramid",
+    "group_norm",
     "max_pool",
     "preprocess",
     "segmentation_head",

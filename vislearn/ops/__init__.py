@@ -1,0 +1,1 @@
+"""Pure functions on tensors, without weights, on every backend."""
