@@ -1,0 +1,1 @@
+"""Semantic segmenters: a class for each pixel."""
