@@ -88,18 +88,28 @@ def _load_keras() -> None:
         backend.describe()  # Finds the devices, which TensorFlow also writes about.
 
 
-def _values(pairs: list[str]) -> dict[str, Any]:
+def _values(pairs: list[str], flag: str = "--option") -> dict[str, Any]:
     """`["depth=8", "dropout=0.5", "name=a"]` to a dictionary; values are JSON where they parse."""
     found = {}
     for pair in pairs:
         name, equals, text = pair.partition("=")
         if not equals:
-            raise ValueError(f"--option {pair!r} must have the form name=value.")
+            raise ValueError(f"{flag} {pair!r} must have the form name=value.")
         try:
             found[name] = json.loads(text.lower() if text in ("True", "False") else text)
         except json.JSONDecodeError:
             found[name] = text
     return found
+
+
+def _image_size(text: str | None) -> int | tuple[int, int] | None:
+    """`"96"` to 96, `"240x320"` to (240, 320)."""
+    if text is None:
+        return None
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() for side in sides):
+        raise ValueError(f"--image-size {text!r} must be a number, or HEIGHTxWIDTH.")
+    return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
 
 
 @app.command()
@@ -110,21 +120,28 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="Passes over the training set.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
     image_size: Annotated[
-        int | None,
+        str | None,
         typer.Option(
-            help="Side in pixels; by default the images' own where all are equal, "
-            "otherwise the model's published one."
+            help="Side in pixels, or HEIGHTxWIDTH; by default the images' own where all are "
+            "equal, otherwise the model's published one."
         ),
     ] = None,
-    optimizer: Annotated[str | None, typer.Option(help="sgd or adamw.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="sgd, adam or adamw.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
     schedule: Annotated[str | None, typer.Option(help="one_cycle, cosine or constant.")] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Decoupled weight decay.")] = None,
     label_smoothing: Annotated[float | None, typer.Option(help="0 to 1.")] = None,
     clip_norm: Annotated[float | None, typer.Option(help="Largest gradient norm.")] = None,
+    momentum: Annotated[float | None, typer.Option(help="Of SGD; first beta of Adam.")] = None,
+    ema: Annotated[
+        float | None, typer.Option(help="Decay of the moving average of the weights; 0 for none.")
+    ] = None,
     augment: Annotated[
         str | None,
-        typer.Option(help="none, crop, or standard (crop, and flip where mirroring is harmless)."),
+        typer.Option(
+            help="none, crop, or standard (crop, and flip where mirroring is harmless); for boxes "
+            "and masks none, flip, standard, strong."
+        ),
     ] = None,
     patience: Annotated[
         int | None, typer.Option(help="Stop after so many epochs without a better one.")
@@ -137,6 +154,10 @@ def train(
     option: Annotated[
         list[str] | None,
         typer.Option(help="Option of the architecture, as name=value; may be repeated."),
+    ] = None,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(help="Option of what is minimised, such as beta=4; may be repeated."),
     ] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="Where TFDS data sets are prepared.")
@@ -166,6 +187,9 @@ def train(
             ("weight_decay", weight_decay),
             ("label_smoothing", label_smoothing),
             ("clip_norm", clip_norm),
+            ("momentum", momentum),
+            ("ema", ema),
+            ("objective", _values(objective or [], "--objective") or None),
             ("augment", augment),
             ("patience", patience),
         )
@@ -178,7 +202,7 @@ def train(
         model,
         data=data,
         out=out,
-        image_size=image_size,
+        image_size=_image_size(image_size),
         precision=precision,
         seed=seed,
         weights=None if weights is None else str(weights),
@@ -216,7 +240,7 @@ def export(
 
     _load_keras()
     directory = out or run / "package"
-    report = export_run(
+    reports = export_run(
         run,
         directory,
         formats=tuple(name.strip() for name in formats.split(",") if name.strip()),
@@ -224,8 +248,9 @@ def export(
         samples=samples,
         overwrite=overwrite,
     )
-    Console().print(report.table())
-    typer.echo(f"Package in {directory}")
+    for report in reports:
+        Console().print(report.table())
+        typer.echo(f"Package in {report.directory}")
 
 
 @app.command()
@@ -244,7 +269,7 @@ def evaluate(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure accuracy, size and latency of each format on a data set."""
+    """Measure metrics, size and latency of each format on a data set."""
     from vislearn.commands import evaluate_targets, evaluation_table
 
     _load_keras()
@@ -276,12 +301,12 @@ def predict(
     ] = "litert",
     top: Annotated[int, typer.Option(help="Answers an image.")] = 3,
     data: Annotated[
-        str | None, typer.Option(help="Take labelled images from this data set's test split.")
+        str | None, typer.Option(help="Take annotated images from this data set's test split.")
     ] = None,
     count: Annotated[int, typer.Option(help="How many images of --data.")] = 24,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line an image.")] = False,
 ) -> None:
-    """Classify images with an exported package, and draw the answers."""
+    """Run an exported package on images, and draw the answers."""
     from vislearn.commands import predict_images
 
     predict_images(
@@ -294,6 +319,24 @@ def predict(
         count=count,
         as_json=as_json,
     )
+
+
+@app.command()
+def generate(
+    package: Annotated[Path, typer.Argument(help="Folder of an exported package or export.")],
+    out: Annotated[Path, typer.Option(help="Picture to write (.png, .svg).")],
+    count: Annotated[int, typer.Option(help="How many pictures.")] = 64,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same pictures.")] = 0,
+    label: Annotated[
+        str | None, typer.Option(help="Class of all pictures, where the network knows classes.")
+    ] = None,
+    format: Annotated[str, typer.Option(help="litert, onnx or savedmodel.")] = "litert",
+) -> None:
+    """Make pictures with an exported generator, decoder or sampler."""
+    from vislearn.commands import generate_images
+
+    generate_images(package, count=count, out=out, seed=seed, label=label, format=format)
+    typer.echo(f"Picture in {out}")
 
 
 @app.command()

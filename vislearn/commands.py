@@ -18,6 +18,9 @@ def export_run(
 ):
     """Exports the best model of a training run; see `vislearn.export.export_model`.
 
+    Where the task has several functions, such as the encoder and the decoder of an autoencoder,
+    each becomes a package of its own below the directory.
+
     Args:
         folder: Folder of the run.
         directory: Folder of the package.
@@ -25,37 +28,55 @@ def export_run(
         samples: How many training images to compare the files on and to find int8 ranges with.
 
     Returns:
-        The `ExportReport`. The int8 file is judged on the validation images.
+        An `ExportReport` a package. The int8 file is judged on the validation images; what takes no
+        images has none.
     """
     from vislearn.export import export_model
-    from vislearn.tasks import get_task
     from vislearn.training import Run
 
     run = Run.open(folder)
     model = run.model()
     data = run.data()
+    task = run.task()
     _check_classes(run.folder, run.config.classes, data)
-    calibration, _ = data.arrays("train", limit=samples)
-    return export_model(
-        model,
-        directory,
-        task=get_task(run.config.task, run.config.classes),
-        formats=formats,
-        quantize=quantize,
-        calibration=calibration,
-        validation=data.arrays("validation"),
-        resize=run.config.data_options.get("resize", "crop"),
-        overwrite=overwrite,
-        metadata={
-            "model": run.config.model,
-            "data": data.info.source,
-            "images": dict(data.info.counts),
-            "recipe": dataclasses.asdict(run.config.recipe),
-            "precision": run.config.precision,
-            "seed": run.config.seed,
-            "metrics": run.metrics(),
-        },
-    )
+    metadata = {
+        "model": run.config.model,
+        "data": data.info.source,
+        "images": dict(data.info.counts),
+        "recipe": dataclasses.asdict(run.config.recipe),
+        "precision": run.config.precision,
+        "seed": run.config.seed,
+        "metrics": run.metrics(),
+    }
+    names = [signature.name for signature in task.signatures(model)]
+    reports = []
+    for name in names:
+        images = name in _from_images(task, model)
+        reports.append(
+            export_model(
+                model,
+                Path(directory) if len(names) == 1 else Path(directory) / name,
+                task=task,
+                signature=name,
+                formats=formats,
+                quantize=quantize if images else None,
+                calibration=data.arrays("train", limit=samples)["images"] if images else None,
+                validation=data.arrays("validation") if name == "predict" else None,
+                resize=run.config.data_options.get("resize", "crop"),
+                overwrite=overwrite,
+                metadata=metadata,
+            )
+        )
+    return reports
+
+
+def _from_images(task, model) -> list[str]:
+    """Names of the signatures that take pictures."""
+    return [
+        signature.name
+        for signature in task.signatures(model)
+        if [input.name for input in signature.inputs] == ["image"]
+    ]
 
 
 def evaluate_targets(
@@ -90,15 +111,15 @@ def evaluate_targets(
         wanted = [name for name in formats or subject.formats if name in subject.formats]
         if not wanted:
             raise ValueError(f"{target} has the formats {subject.formats}, none of {formats}.")
-        images, labels, used = _labelled_images(subject, data, split, limit, data_dir)
+        truth, used = _annotated_images(subject, data, split, limit, data_dir)
         rows += [
             {
                 "target": str(target),
                 "split": used,
-                "images": len(images),
+                "images": len(truth["images"]),
                 **dataclasses.asdict(row),
             }
-            for row in subject.evaluate(wanted, images, labels)
+            for row in subject.evaluate(wanted, truth)
         ]
     return rows
 
@@ -118,14 +139,14 @@ class _RunSubject:
         run = Run.open(folder)
         self.folder = folder
         self.model = run.model()
-        self.input_shape = tuple(self.model.input_shape[1:])
-        self.classes = tuple(run.config.classes)
-        self.resize = run.config.data_options.get("resize", "crop")
+        self.task = run.task()
+        self.input_shape = tuple(run.config.image_shape)
+        self.resize = run.config.data_options.get("resize")
 
-    def evaluate(self, formats, images, labels):
+    def evaluate(self, formats, truth):
         from vislearn.export import evaluate_keras
 
-        return [evaluate_keras(self.model, images, labels)]
+        return [evaluate_keras(self.model, self.task, truth)]
 
 
 class _PackageSubject:
@@ -133,18 +154,22 @@ class _PackageSubject:
 
     def __init__(self, folder: Path):
         from vislearn.export import available_formats, read_manifest
+        from vislearn.tasks import get_task
 
         manifest = read_manifest(folder)
         self.folder = folder
         self.formats = tuple(available_formats(manifest))
-        self.input_shape = tuple(manifest["input"]["shape"][1:])
-        self.classes = tuple(manifest["classes"])
-        self.resize = manifest["input"]["resize"]
+        self.task = get_task(manifest["task"], manifest["classes"], manifest["family"])
+        first = manifest["inputs"][0]
+        if first["name"] != "image" or len(manifest["inputs"]) > 1:
+            raise ValueError(f"{folder} takes no images, so there is nothing to show it.")
+        self.input_shape = tuple(first["shape"][1:])
+        self.resize = first["resize"]
 
-    def evaluate(self, formats, images, labels):
+    def evaluate(self, formats, truth):
         from vislearn.export import evaluate_package
 
-        return evaluate_package(self.folder, images, labels, formats=formats)
+        return evaluate_package(self.folder, truth, formats=formats)
 
 
 def _check_classes(folder: Path, classes: Sequence[str], dataset) -> None:
@@ -156,30 +181,32 @@ def _check_classes(folder: Path, classes: Sequence[str], dataset) -> None:
         )
 
 
-def _labelled_images(subject, source, split, limit, data_dir):
-    """uint8 images and labels of a split, in the size that the subject takes."""
+def _annotated_images(subject, source, split, limit, data_dir):
+    """Images and annotations of a split, in the size that the subject takes, and the split."""
     from vislearn.data import load_dataset
 
     height, width, channels = subject.input_shape
     dataset = load_dataset(
         source,
+        task=subject.task.name,
         image_size=(height, width),
         channels=channels,
         resize=subject.resize,
         data_dir=data_dir,
     )
-    _check_classes(subject.folder, subject.classes, dataset)
+    _check_classes(subject.folder, subject.task.classes, dataset)
     if split is None:
         split = "test" if "test" in dataset.info.counts else "validation"
-    return *dataset.arrays(split, limit), split
+    return dataset.arrays(split, limit), split
 
 
 def evaluation_table(rows: Sequence[dict[str, Any]]):
     """The rows of `evaluate_targets` as a rich table."""
     from rich.table import Table
 
-    heads = ("target", "format", "accuracy", "size", "latency", "throughput")
     first = rows[0]
+    metrics = list(first["metrics"])
+    heads = ("target", "format", *metrics, "size", "latency", "throughput")
     table = Table(title=f"{first['images']:,} images of the {first['split']} split", box=None)
     for head in heads:
         table.add_column(head, justify="left" if head in heads[:2] else "right", overflow="fold")
@@ -187,7 +214,7 @@ def evaluation_table(rows: Sequence[dict[str, Any]]):
         table.add_row(
             row["target"],
             row["format"],
-            f"{row['accuracy']:.4f}",
+            *(f"{row['metrics'][name]:.4f}" for name in metrics),
             f"{row['size'] / 1e6:.2f} MB",
             f"{row['latency_ms']:.2f} ms",
             f"{row['images_per_second']:,.0f} images/s",
@@ -231,48 +258,44 @@ def predict_images(
     predictor = load_predictor(package, format)
     if top < 1:
         raise ValueError(f"--top {top} must be at least 1.")
+    if not predictor.takes_images:
+        raise ValueError(f"{package} takes no images; try: vislearn generate {package}")
+    task = predictor.task
     height, width, channels = predictor.input_shape
-    resize = predictor.manifest["input"]["resize"]
-    names, pixels, truths = [], [], []
+    resize = predictor.inputs[0]["resize"]
+    names, pixels, truth = [], [], None
     for path in _image_files(images):
         image = read_image(path, channels=channels)
         names.append(str(path))
         pixels.append(fit_image(image, (height, width), resize))
-        truths.append(None)
     if data is not None:
-        subject = _PackageSubject(Path(package))
-        found, labels, split = _labelled_images(subject, data, None, count, None)
-        names += [f"{data} {split} {index}" for index in range(len(found))]
-        pixels += list(found)
-        truths += [predictor.classes[label] for label in labels]
+        if names:
+            raise ValueError("Name images, or a data set with --data, not both.")
+        truth, split = _annotated_images(_PackageSubject(Path(package)), data, None, count, None)
+        pixels = list(truth["images"])
+        names = [f"{data} {split} {index}" for index in range(len(pixels))]
     if not names:
         raise ValueError("There is no image to predict: name files or folders, or use --data.")
 
-    scores = predictor.predict(np.stack(pixels))["scores"]
-    ranking = np.argsort(-scores, axis=-1, kind="stable")[:, :top]
-    answers = [
-        [(predictor.classes[index], float(row[index])) for index in best]
-        for row, best in zip(scores, ranking, strict=True)
-    ]
+    answers = predictor.predict(np.stack(pixels))
+    described = [task.describe(answers, index, top) for index in range(len(names))]
     if as_json:
-        for name, truth, answer in zip(names, truths, answers, strict=True):
-            record = {"image": name, "label": answer[0][0], "score": answer[0][1]}
-            record |= {"top": dict(answer)} | ({} if truth is None else {"true": truth})
-            print(json.dumps(record))
+        for index, (name, found) in enumerate(zip(names, described, strict=True)):
+            print(json.dumps({"image": name, **task.record(answers, truth, index, found)}))
     else:
-        table = Table("image", "true", *(f"{rank + 1}." for rank in range(len(answers[0]))))
+        true = [] if truth is None else [task.true_label(truth, i) for i in range(len(names))]
+        heads = ["image", *(["true"] if any(true) else [])]
+        table = Table(*heads, *(f"{rank + 1}." for rank in range(max(map(len, described)))))
         table.box = None
-        for name, truth, answer in zip(names, truths, answers, strict=True):
-            table.add_row(name, truth or "", *(f"{label} {p:.3f}" for label, p in answer))
+        for index, (name, found) in enumerate(zip(names, described, strict=True)):
+            known = [true[index] or ""] if any(true) else []
+            table.add_row(name, *known, *(f"{label} {score:.3f}" for label, score in found))
         Console().print(table)
     if out is not None:
         from vislearn import pictures
 
-        labels = [None if truth is None else predictor.classes.index(truth) for truth in truths]
         titles = [Path(name).name for name in names] if data is None else None
-        figure = pictures.prediction_grid(
-            pixels, scores, predictor.classes, labels=labels, titles=titles, top=top
-        )
+        figure = task.draw(np.stack(pixels), answers, truth, titles=titles)
         pictures.save(figure, out)
         if not as_json:
             print(f"Picture in {out}")
@@ -293,4 +316,90 @@ def _image_files(images: Sequence[str | Path]) -> list[Path]:
             found.append(path)
         else:
             raise FileNotFoundError(f"There is no image {path}.")
+    return found
+
+
+def generate_images(
+    package: str | Path,
+    *,
+    count: int,
+    out: str | Path,
+    seed: int = 0,
+    label: str | None = None,
+    format: str = "litert",
+    batch_size: int = 16,
+):
+    """Makes pictures with an exported generator, decoder or sampler, and draws them as a grid.
+
+    Args:
+        package: Folder of a package that makes pictures from noise, or of an export that holds one.
+        count: How many pictures.
+        out: Picture to write.
+        seed: Seed of the noise; the same seed gives the same pictures.
+        label: Name of the class of all pictures, where the network knows classes; None for each
+            class in turn.
+        format: Format of the package to run.
+        batch_size: Pictures that are made at a time.
+
+    Returns:
+        The pictures, uint8 `(count, height, width, channels)`.
+
+    Raises:
+        ValueError: If the package makes no pictures, or an argument is unfit.
+    """
+    import numpy as np
+    from rich.progress import track
+
+    from vislearn import pictures
+    from vislearn.export import load_predictor
+
+    if count < 1:
+        raise ValueError(f"--count {count} must be at least 1.")
+    predictor = load_predictor(_generator_package(Path(package)), format)
+    inputs = _noise(predictor, count, seed, label)
+    shows, made = predictor.manifest["shows"], []
+    starts = range(0, count, batch_size)
+    for start in track(starts, "Generating", transient=True, disable=len(starts) == 1):
+        batch = {name: value[start : start + batch_size] for name, value in inputs.items()}
+        made.append(predictor.predict(batch, batch_size)[shows])
+    images = np.concatenate(made)
+    pictures.save(pictures.image_grid(images), out)
+    return images
+
+
+def _generator_package(package: Path) -> Path:
+    """The package itself, or the one below it that makes pictures from noise."""
+    from vislearn.export import MANIFEST, read_manifest
+
+    if (package / MANIFEST).is_file() or not package.is_dir():
+        candidates = [package]
+    else:
+        candidates = sorted(path.parent for path in package.glob(f"*/{MANIFEST}"))
+    for candidate in candidates:
+        manifest = read_manifest(candidate)
+        names = {item["name"] for item in manifest["inputs"]}
+        if manifest["shows"] and names <= {"noise", "latent", "label"}:
+            return candidate
+    raise ValueError(f"{package} makes no pictures from noise: it is no generator or sampler.")
+
+
+def _noise(predictor, count: int, seed: int, label: str | None) -> dict:
+    """Starting noise for each float input, and class numbers for `label`."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    found = {}
+    for item in predictor.inputs:
+        if item["name"] == "label":
+            classes = predictor.classes
+            if label is not None and label not in classes:
+                raise ValueError(f"--label {label!r} must be one of {list(classes)}.")
+            numbers = np.arange(count) % len(classes)
+            if label is not None:
+                numbers = np.full(count, classes.index(label))
+            found["label"] = numbers.astype(item["dtype"])
+        else:
+            found[item["name"]] = rng.normal(size=(count, *item["shape"][1:])).astype("float32")
+    if label is not None and "label" not in found:
+        raise ValueError(f"--label {label!r}: {predictor.name} knows no classes.")
     return found

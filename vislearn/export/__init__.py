@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = attach(
         "ExportError": "package",
         "PackageError": "package",
         "FORMATS": "package",
+        "MANIFEST": "package",
         "available_formats": "package",
         "read_manifest": "package",
         "load_predictor": "predictor",

@@ -11,6 +11,8 @@ TOLERANCE = 1e-4
 
 Arrays = dict[str, np.ndarray]
 
+_SHOWN = 12  # pictures in a report
+
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
@@ -107,8 +109,11 @@ class Task:
 
     name: ClassVar[str]
     # The metric that early stopping watches and that int8 files are judged by.
-    metric: ClassVar[str]
+    # None where no figure of an epoch tells how good the network is: the last epoch is kept then.
+    metric: ClassVar[str | None]
     metric_mode: ClassVar[str] = "max"
+    # Whether the metric is one of decoded answers, which Keras can't compute from raw outputs.
+    measures_answers: ClassVar[bool] = False
     # Whether pictures go in and answers come out, or pictures are made from noise.
     takes_images: ClassVar[bool] = True
     meanings: ClassVar[dict[str, str]] = {}
@@ -175,6 +180,19 @@ class Task:
         same = all(value <= TOLERANCE for value in found.values())
         return Comparison(found, float(same), 0)
 
+    def samples(self, network, count: int, seed: int = 0) -> np.ndarray | None:
+        """Pictures that a generative network makes from noise.
+
+        Args:
+            network: The model of the registry.
+            count: How many.
+            seed: Seed of the noise.
+
+        Returns:
+            uint8 `(count, height, width, channels)`; None where the task makes no pictures.
+        """
+        del network, count, seed
+
     # Figures and pictures.
 
     def check_truth(self, truth: Arrays) -> None:
@@ -189,9 +207,28 @@ class Task:
         """The metrics of decoded answers, beside the annotations of the data set."""
         raise NotImplementedError
 
-    def sections(self, images: np.ndarray, answers: Arrays, truth: Arrays) -> list[Section]:
-        """What a report shows of the answers for held-out pictures."""
-        raise NotImplementedError
+    def sections(self, network, answers: Arrays | None, truth: Arrays | None) -> list[Section]:
+        """What a report shows: some held-out pictures with their answers, and samples.
+
+        Args:
+            network: The trained network.
+            answers, truth: Answers for held-out pictures and their annotations; None where none
+                were asked for.
+        """
+        found = []
+        if answers is not None:
+            count = len(truth["images"])
+            some = np.unique(np.linspace(0, count - 1, _SHOWN).round().astype(int))
+            figure = self.draw(truth["images"][some], _rows(answers, some), _rows(truth, some))
+            text = f"{len(some)} of {count:,} held-out pictures, at even distances."
+            found.append(Section("Answers", text, figure))
+        samples = self.samples(network, 36)
+        if samples is not None:
+            from vislearn import pictures
+
+            text = "Pictures that the network makes from noise; not selected."
+            found.append(Section("Samples", text, pictures.image_grid(samples)))
+        return found
 
     def draw(self, images: np.ndarray, answers: Arrays, truth: Arrays | None, titles=None):
         """A `matplotlib.figure.Figure` of pictures with their answers."""
@@ -200,6 +237,26 @@ class Task:
     def describe(self, answers: Arrays, index: int, top: int = 3) -> list[tuple[str, float]]:
         """The answer for one picture in words, each with its score, the surest first."""
         raise NotImplementedError
+
+    def true_label(self, truth: Arrays, index: int) -> str | None:
+        """The true answer for one picture, where a word says it."""
+        del truth, index
+
+    def record(self, answers: Arrays, truth: Arrays | None, index: int, found) -> dict[str, Any]:
+        """The answer for one picture as JSON values.
+
+        Args:
+            answers: Decoded answers.
+            truth: Annotations, if there are any.
+            index: Number of the picture.
+            found: What `describe` says of it.
+        """
+        del answers, truth, index
+        return {"answers": [{"label": label, "score": score} for label, score in found]}
+
+
+def _rows(arrays: Arrays, indices) -> Arrays:
+    return {name: value[indices] for name, value in arrays.items()}
 
 
 def differences(expected: Arrays, actual: Arrays) -> dict[str, float]:

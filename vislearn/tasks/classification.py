@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from vislearn.tasks.base import TOLERANCE, Arrays, Comparison, Task, differences
+from vislearn.tasks.base import TOLERANCE, Arrays, Comparison, Section, Task, differences
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +122,10 @@ class Classification(Task):
             found["top5_accuracy"] = float(np.mean(np.any(best == labels[:, None], axis=-1)))
         return found
 
+    def sections(self, network, answers, truth) -> list[Section]:
+        """None: the report knows more about classifiers than a figure can say."""
+        return []
+
     def draw(self, images, answers: Arrays, truth: Arrays | None, titles=None, top: int = 3):
         from vislearn import pictures
 
@@ -134,3 +138,10 @@ class Classification(Task):
         scores = answers["scores"][index]
         best = np.argsort(-scores, kind="stable")[:top]
         return [(self.classes[number], float(scores[number])) for number in best]
+
+    def true_label(self, truth: Arrays, index: int) -> str:
+        return self.classes[truth["labels"][index]]
+
+    def record(self, answers: Arrays, truth: Arrays | None, index: int, found) -> dict[str, Any]:
+        known = {} if truth is None else {"true": self.true_label(truth, index)}
+        return {"label": found[0][0], "score": found[0][1], "top": dict(found), **known}

@@ -1,5 +1,6 @@
 """What happens around the steps of a training run."""
 
+import contextlib
 import csv
 import io
 import math
@@ -30,6 +31,94 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
             )
 
 
+def _averages(optimizer) -> list[tuple]:
+    """Each weight with its moving average, for the optimisers that keep one."""
+    return [
+        pair
+        for one in getattr(optimizer, "optimizers", [optimizer])
+        if one.use_ema and one.built
+        for pair in zip(one._trainable_variables, one._model_variables_moving_average, strict=True)
+    ]
+
+
+def _exchange(pairs) -> None:
+    for weight, average in pairs:
+        value = keras.ops.convert_to_numpy(weight).copy()
+        weight.assign(average)
+        average.assign(value)
+
+
+@contextlib.contextmanager
+def averaged_weights(trainer):
+    """Inside, the weights are their moving averages, where the optimiser keeps any.
+
+    Keras's own `SwapEMAWeights` exchanges by adding and subtracting, which does not give back
+    every bit; a resumed training would differ from an unbroken one.
+    """
+    pairs = _averages(trainer.optimizer)
+    _exchange(pairs)
+    try:
+        yield
+    finally:
+        _exchange(pairs)
+
+
+class ValidateAverages(keras.callbacks.Callback):
+    """Validates the moving averages of the weights in place of the weights."""
+
+    def on_test_begin(self, logs=None):
+        _exchange(_averages(self.model.optimizer))
+
+    def on_test_end(self, logs=None):
+        _exchange(_averages(self.model.optimizer))
+
+
+class MeasureAnswers(keras.callbacks.Callback):
+    """Measures decoded answers on validation images between epochs, as `val_...` in the history.
+
+    Args:
+        network: The network that answers.
+        task: What decodes and measures.
+        truth: Images and annotations.
+    """
+
+    def __init__(self, network, task, truth):
+        super().__init__()
+        self.network, self.task, self.truth = network, task, truth
+
+    def on_epoch_end(self, epoch, logs=None):
+        from vislearn.training.run import predict_arrays
+
+        with averaged_weights(self.model):
+            answers = predict_arrays(self.network, self.task, self.truth["images"])
+        found = self.task.measure(answers, self.truth)
+        logs.update({f"val_{name}": value for name, value in found.items()})
+
+
+class DrawSamples(keras.callbacks.Callback):
+    """Draws pictures from the same noise after each epoch, as `samples/epoch_0001.png`.
+
+    Args:
+        network: The generator or denoiser.
+        task: What makes pictures with it.
+        folder: Folder of the run.
+        count: Pictures in the grid.
+    """
+
+    def __init__(self, network, task, folder: Path, count: int = 36):
+        super().__init__()
+        self.network, self.task, self.count = network, task, count
+        self.folder = folder / "samples"
+
+    def on_epoch_end(self, epoch, logs=None):
+        from vislearn import pictures
+
+        with averaged_weights(self.model):
+            images = self.task.samples(self.network, self.count, seed=0)
+        self.folder.mkdir(exist_ok=True)
+        pictures.save(pictures.image_grid(images), self.folder / f"epoch_{epoch + 1:04}.png")
+
+
 class Bookkeeper(keras.callbacks.Callback):
     """Keeps history, best snapshot and resumable state of a run, and stops it early.
 
@@ -39,15 +128,20 @@ class Bookkeeper(keras.callbacks.Callback):
 
     Args:
         folder: Folder of the run.
-        monitor: Key of the history that tells how good an epoch was.
+        network: The network whose weights are kept.
+        monitor: Key of the history that tells how good an epoch was; None where no figure tells,
+            and the last epoch counts as the best.
         mode: `"max"` or `"min"`.
         patience: Epochs without improvement after which training stops.
         history: The epochs before this one, when resuming.
     """
 
-    def __init__(self, folder: Path, *, monitor: str, mode: str, patience: int, history=()):
+    def __init__(
+        self, folder: Path, *, network, monitor: str | None, mode: str, patience: int, history=()
+    ):
         super().__init__()
         self.folder = folder
+        self.network = network
         self.monitor, self.mode, self.patience = monitor, mode, patience
         self.history = list(history)
 
@@ -57,8 +151,8 @@ class Bookkeeper(keras.callbacks.Callback):
 
         On a small validation set accuracies are often equal to the last digit.
         """
-        if not self.history:
-            return 0
+        if self.monitor is None or not self.history:
+            return len(self.history)
         sign = 1 if self.mode == "max" else -1
         loss = "val_loss" if "val_loss" in self.history[0] else "loss"
         values = [(sign * row[self.monitor], -row[loss]) for row in self.history]
@@ -66,8 +160,10 @@ class Bookkeeper(keras.callbacks.Callback):
 
     @property
     def best(self) -> float | None:
-        """Value of the best epoch; None before the first."""
-        return self.history[self.best_epoch - 1][self.monitor] if self.history else None
+        """Value of the best epoch; None before the first, or where there is no such figure."""
+        if self.monitor is None or not self.history:
+            return None
+        return self.history[self.best_epoch - 1][self.monitor]
 
     @property
     def stopped_early(self) -> bool:
@@ -79,11 +175,13 @@ class Bookkeeper(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         row = {"epoch": epoch + 1, **{name: float(value) for name, value in logs.items()}}
-        row["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+        first, *_ = getattr(self.model.optimizer, "optimizers", [self.model.optimizer])
+        row["learning_rate"] = float(keras.ops.convert_to_numpy(first.learning_rate))
         row["seconds"] = round(time.perf_counter() - self.started, 3)
         self.history.append(row)
         if self.best_epoch == epoch + 1:
-            save_weights(best_path(self.folder), self.model)
+            with averaged_weights(self.model):
+                save_weights(best_path(self.folder), self.network)
         self._write_history()
         save_state(state_path(self.folder), self.model, {"history": self.history})
         if self.stopped_early:
@@ -117,15 +215,17 @@ class Progress(keras.callbacks.Callback):
         console: `rich.console.Console` to print on.
         steps: Steps an epoch.
         batch_size: Images a step.
-        metric: Name of the metric to show beside the loss.
+        metrics: Names of what to show beside the loss.
         keeper: The bookkeeper, which knows the best epoch; it must come first in the callbacks.
     """
 
-    def __init__(self, console, *, steps: int, batch_size: int, metric: str, keeper: Bookkeeper):
+    def __init__(
+        self, console, *, steps: int, batch_size: int, metrics: tuple[str, ...], keeper: Bookkeeper
+    ):
         super().__init__()
         self.console = console
         self.steps, self.batch_size = steps, batch_size
-        self.shown = ("loss", metric, "val_loss", f"val_{metric}")
+        self.shown = ("loss", *metrics, "val_loss", *(f"val_{name}" for name in metrics))
         self.keeper = keeper
 
     def __enter__(self) -> "Progress":

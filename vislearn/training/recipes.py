@@ -2,8 +2,9 @@
 
 import dataclasses
 import math
+from typing import Any
 
-OPTIMIZERS = ("sgd", "adamw")
+OPTIMIZERS = ("sgd", "adam", "adamw")
 SCHEDULES = ("one_cycle", "cosine", "constant")
 # Normalisation and biases are not decayed (Goyal et al. 2017, arXiv:1706.02677, section 5.1), nor
 # are tokens, or the centres and widths of radial basis functions: 0 is no simpler place for them.
@@ -17,7 +18,7 @@ class Recipe:
     Attributes:
         epochs: Passes over the training set.
         batch_size: Images a step.
-        optimizer: `"sgd"` (Nesterov momentum 0.9) or `"adamw"`.
+        optimizer: `"sgd"` (Nesterov momentum), `"adam"` or `"adamw"`.
         learning_rate: Peak learning rate.
         schedule: `"cosine"` (5% of the steps to warm up, then down to zero), `"one_cycle"` (30%
             up, then down) or `"constant"`.
@@ -27,6 +28,10 @@ class Recipe:
         augment: Name of an augmentation of `load_dataset`.
         clip_norm: Largest global norm of the gradient; None for no clipping.
         patience: Epochs without a better validation metric after which training stops.
+        momentum: Momentum of SGD, or the first beta of Adam.
+        ema: Decay a step of a moving average of the weights, which is then what is validated and
+            kept (Polyak and Juditsky 1992); 0 for none.
+        objective: Options of the family's objective, such as `{"beta": 4.0}`.
     """
 
     epochs: int = 30
@@ -39,6 +44,9 @@ class Recipe:
     augment: str = "standard"
     clip_norm: float | None = None
     patience: int = 15
+    momentum: float = 0.9
+    ema: float = 0.0
+    objective: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         for name, rule, holds in (
@@ -51,6 +59,8 @@ class Recipe:
             ("weight_decay", "at least 0", 0 <= self.weight_decay < math.inf),
             ("label_smoothing", "between 0 and 1", 0 <= self.label_smoothing <= 1),
             ("clip_norm", "positive", self.clip_norm is None or self.clip_norm > 0),
+            ("momentum", "at least 0 and below 1", 0 <= self.momentum < 1),
+            ("ema", "at least 0 and below 1", 0 <= self.ema < 1),
         ):
             if not holds:
                 raise ValueError(f"{name}={getattr(self, name)!r} must be {rule}.")
@@ -109,9 +119,14 @@ def build_optimizer(recipe: Recipe, steps: int):
         "weight_decay": recipe.weight_decay,
         "global_clipnorm": recipe.clip_norm,
     }
+    if recipe.ema:
+        options |= {"use_ema": True, "ema_momentum": recipe.ema}
     if recipe.optimizer == "sgd":
-        optimizer = keras.optimizers.SGD(momentum=0.9, nesterov=True, **options)
+        nesterov = recipe.momentum > 0
+        optimizer = keras.optimizers.SGD(momentum=recipe.momentum, nesterov=nesterov, **options)
+    elif recipe.optimizer == "adam":
+        optimizer = keras.optimizers.Adam(beta_1=recipe.momentum, **options)
     else:
-        optimizer = keras.optimizers.AdamW(**options)
+        optimizer = keras.optimizers.AdamW(beta_1=recipe.momentum, **options)
     optimizer.exclude_from_weight_decay(var_names=list(NOT_DECAYED))
     return optimizer

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vislearn import pictures
+from vislearn.tasks.base import Section
 from vislearn.training.checkpoint import write_atomically
 
 _PICTURES = 16  # in each of the two grids
@@ -25,14 +26,18 @@ def write_report(
     title: str,
     facts: dict[str, str],
     history: list[dict[str, float]],
-    classes: Sequence[str],
-    labels: np.ndarray,
-    scores: np.ndarray,
-    images: np.ndarray,
     metrics: dict[str, float],
+    classes: Sequence[str] = (),
+    labels: np.ndarray | None = None,
+    scores: np.ndarray | None = None,
+    images: np.ndarray | None = None,
+    sections: Sequence[Section] = (),
     notes: Sequence[str] = (),
 ) -> None:
-    """Writes `report.html`: figures, curves, confusions, classes, mistakes and samples.
+    """Writes `report.html`: figures, curves, and what suits the task.
+
+    For a classifier that is confusions, classes, mistakes and samples, made from `labels`, `scores`
+    and `images`; for others it is what their `sections` show.
 
     Everything is embedded; the page allows itself no script and no request.
 
@@ -41,11 +46,13 @@ def write_report(
         title: What was trained on what.
         facts: Rows of the table at the top: model, data, recipe, seed, machine, versions.
         history: A dictionary an epoch; see `vislearn.pictures.curves`.
+        metrics: The headline figures; names that end in `accuracy` are shown as percentages.
         classes: Names of the classes.
-        labels: `(n,)` true class numbers of the images that were held out.
+        labels: `(n,)` true class numbers of the images that were held out; None where the network
+            is no classifier, and the next two are not asked for.
         scores: `(n, classes)` probabilities, 0 to 1.
         images: `(n, height, width, channels)` uint8, one or three channels.
-        metrics: The headline figures; names that end in `accuracy` are shown as percentages.
+        sections: Further figures, each with a heading and a sentence.
         notes: What a reader should know, such as files that were skipped.
 
     Raises:
@@ -53,9 +60,40 @@ def write_report(
             a label is no class, or if a score or metric is no finite number.
         OSError: If the file can't be written.
     """
-    labels, scores, images = np.asarray(labels), np.asarray(scores), np.asarray(images)
-    classes = [str(name) for name in classes]
-    _check(history, classes, labels, scores, images, metrics)
+    if not history:
+        raise ValueError("history is empty: a report needs at least one epoch.")
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise ValueError(f"metrics[{name!r}]={value!r} must be a finite number.")
+    headline, detail = [_figure(name, value) for name, value in metrics.items()], None
+    if labels is not None:
+        labels, scores, images = np.asarray(labels), np.asarray(scores), np.asarray(images)
+        classes = [str(name) for name in classes]
+        _check(classes, labels, scores, images)
+        headline = _headline(metrics, labels, scores.argmax(axis=1))
+        detail = _classification(classes, labels, scores, images)
+    page = _template().render(
+        title=title,
+        headline=headline,
+        facts=facts,
+        curves=pictures.to_data_uri(pictures.curves(history), transparent=True),
+        curves_text=_describe_curves(history),
+        detail=detail,
+        sections=[
+            {
+                "title": section.title,
+                "text": section.text,
+                "figure": pictures.to_data_uri(section.figure),
+            }
+            for section in sections
+        ],
+        notes=list(notes),
+    )
+    write_atomically(Path(path), lambda file: file.write(page.encode()))
+
+
+def _classification(classes, labels, scores, images) -> dict:
+    """Confusions, classes, mistakes and samples of a classifier."""
     predicted = scores.argmax(axis=1)
     wrong = np.flatnonzero(predicted != labels)
     rows = _class_rows(labels, predicted, classes)
@@ -70,31 +108,22 @@ def write_report(
             pictures.confusion_matrix(_count(labels, predicted, len(classes)), classes),
             transparent=True,
         )
-    page = _template().render(
-        title=title,
-        headline=_headline(metrics, labels, predicted),
-        facts=facts,
-        curves=pictures.to_data_uri(pictures.curves(history), transparent=True),
-        curves_text=_describe_curves(history),
-        matrix=matrix,
-        class_count=len(classes),
-        pairs=pairs[:_PAIRS],
-        pair_count=len(pairs),
-        rows=rows,
-        weakest=sorted((row for row in rows if row["count"]), key=lambda row: row["f1"])[:_WEAKEST],
-        short_table=len(rows) <= _SHORT_TABLE,
-        image_count=len(labels),
-        mistake_count=len(wrong),
-        mistakes=[_card(index, classes, labels, scores, images) for index in mistakes],
-        samples=[_card(index, classes, labels, scores, images) for index in samples],
-        notes=list(notes),
-    )
-    write_atomically(Path(path), lambda file: file.write(page.encode()))
+    return {
+        "matrix": matrix,
+        "class_count": len(classes),
+        "pairs": pairs[:_PAIRS],
+        "pair_count": len(pairs),
+        "rows": rows,
+        "weakest": sorted((r for r in rows if r["count"]), key=lambda row: row["f1"])[:_WEAKEST],
+        "short_table": len(rows) <= _SHORT_TABLE,
+        "image_count": len(labels),
+        "mistake_count": len(wrong),
+        "mistakes": [_card(index, classes, labels, scores, images) for index in mistakes],
+        "samples": [_card(index, classes, labels, scores, images) for index in samples],
+    }
 
 
-def _check(history, classes, labels, scores, images, metrics) -> None:
-    if not history:
-        raise ValueError("history is empty: a report needs at least one epoch.")
+def _check(classes, labels, scores, images) -> None:
     if len(classes) < 2:
         raise ValueError(f"classes={classes!r}: a report needs at least two.")
     if labels.ndim != 1 or len(labels) == 0 or not np.issubdtype(labels.dtype, np.integer):
@@ -122,9 +151,6 @@ def _check(history, classes, labels, scores, images, metrics) -> None:
         )
     if len(images) != len(labels):
         raise ValueError(f"images holds {len(images)} images for {len(labels)} labels.")
-    for name, value in metrics.items():
-        if not math.isfinite(value):
-            raise ValueError(f"metrics[{name!r}]={value!r} must be a finite number.")
 
 
 def _template():
@@ -145,21 +171,23 @@ def _headline(metrics, labels, predicted) -> list[dict[str, str]]:
     """The large figures: a value, what it is, and how sure it is."""
     figures = []
     for name, value in metrics.items():
-        share = name.endswith("accuracy")
-        remark = ""
+        figures.append(_figure(name, value))
         if name == "accuracy":
             low, high = _wilson(np.mean(predicted == labels), len(labels))
-            remark = f"95% interval {100 * low:.1f} to {100 * high:.1f}"
-        figures.append(
-            {
-                "name": name.replace("_", " "),
-                "value": f"{100 * value:.2f}%" if share else f"{value:.4g}",
-                "remark": remark,
-            }
-        )
+            figures[-1]["remark"] = f"95% interval {100 * low:.1f} to {100 * high:.1f}"
     wrong = int(np.sum(predicted != labels))
     figures.append({"name": "mistakes", "value": f"{wrong:,}", "remark": f"of {len(labels):,}"})
     return figures
+
+
+def _figure(name: str, value: float) -> dict[str, str]:
+    """A metric as a large figure."""
+    share = name.endswith("accuracy")
+    return {
+        "name": name.replace("_", " "),
+        "value": f"{100 * value:.2f}%" if share else f"{value:.4g}",
+        "remark": "",
+    }
 
 
 def _wilson(share: float, count: int) -> tuple[float, float]:

@@ -57,6 +57,11 @@ class Config:
     classes: list[str] = dataclasses.field(default_factory=list)
     task: str = "classification"
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """`(height, width, channels)` of the images."""
+        return (*self.data_options["image_size"], self.data_options["channels"])
+
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
@@ -100,6 +105,11 @@ class Run:
 
         with open(self.folder / "history.csv", newline="") as file:
             return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+
+    def task(self) -> Task:
+        """What it was trained for."""
+        family = model_info(self.config.model).family
+        return get_task(self.config.task, self.config.classes, family)
 
     def model(self) -> keras.Model:
         """The best snapshot, in float32."""
@@ -185,6 +195,7 @@ def train(
         precision=precision,
         seed=seed,
         weights=None if weights is None else str(weights),
+        task=info.task,
     )
     _check_folder(folder, resume)
 
@@ -296,9 +307,12 @@ def _build(config: Config, dataset: Dataset, task: Task) -> keras.Model:
 
 def _fit(trainer, network, dataset, folder, recipe, task, history, console):
     """The epochs that are left; returns the bookkeeper."""
-    monitor = f"val_{task.metric}" if dataset.validation is not None else task.metric
+    monitor = task.metric
+    if monitor is not None and dataset.validation is not None:
+        monitor = f"val_{monitor}"
     keeper = callbacks.Bookkeeper(
         folder,
+        network=network,
         monitor=monitor,
         mode=task.metric_mode,
         patience=recipe.patience,
@@ -306,22 +320,31 @@ def _fit(trainer, network, dataset, folder, recipe, task, history, console):
     )
     if keeper.stopped_early or len(history) >= recipe.epochs:
         return keeper
+    metrics = [metric.name for metric in task.metrics()]
+    before, validation = [callbacks.StopOnNonFiniteLoss()], dataset.validation
+    if recipe.ema:
+        before.append(callbacks.ValidateAverages())
+    if task.measures_answers and validation is not None:
+        before.append(callbacks.MeasureAnswers(network, task, dataset.arrays("validation")))
+        metrics, validation = [task.metric], None
+    if not task.takes_images or task.name == "generation":
+        before.append(callbacks.DrawSamples(network, task, folder))
     progress = callbacks.Progress(
         console,
         steps=dataset.steps_per_epoch,
         batch_size=recipe.batch_size,
-        metric=task.metric,
+        metrics=tuple(metrics[:1]),
         keeper=keeper,
     )
     with progress:
         trainer.fit(
             dataset.training_batches(start_epoch=len(history)),
-            validation_data=dataset.validation,
+            validation_data=validation,
             steps_per_epoch=dataset.steps_per_epoch,
             initial_epoch=len(history),
             epochs=recipe.epochs,
             callbacks=[
-                callbacks.StopOnNonFiniteLoss(),
+                *before,
                 keeper,
                 progress,
                 keras.callbacks.TensorBoard(folder / "logs", write_graph=False),
@@ -336,11 +359,11 @@ def _fit(trainer, network, dataset, folder, recipe, task, history, console):
 
 def _announce(console, config, dataset, network, folder, *, done: int) -> None:
     """Says what is about to happen, in a few lines."""
-    recipe, info = config.recipe, dataset.info
+    recipe, info, classes = config.recipe, dataset.info, len(dataset.info.classes)
     counts = ", ".join(f"{count:,} {split}" for split, count in info.counts.items())
     for label, text in (
         ("model", f"{config.model}, {network.count_params():,} parameters"),
-        ("data", f"{info.source}: {counts}; {len(info.classes)} classes"),
+        ("data", f"{info.source}: {counts}" + (f"; {classes} classes" if classes else "")),
         ("input", " x ".join(map(str, info.image_shape))),
         (
             "recipe",
@@ -363,35 +386,39 @@ def _save_model(model: keras.Model, folder: Path) -> None:
     part.replace(folder / "model.keras")
 
 
-def predict_arrays(model: keras.Model, task, images, batch_size: int = 256) -> dict[str, Any]:
+def predict_arrays(model: keras.Model, task, images, batch_size: int = 64) -> dict[str, Any]:
     """The decoded answers of a Keras model for uint8 images `(n, height, width, channels)`."""
     import numpy as np
 
-    outputs = model.predict(images, batch_size=batch_size, verbose=0)
-    return {name: np.asarray(value) for name, value in task.decode(outputs).items()}
+    decode = backend.compiled(task.decode)
+    chunks = []
+    for start in range(0, len(images), batch_size):
+        outputs = model.predict_on_batch(images[start : start + batch_size].astype("float32"))
+        chunks.append({name: np.asarray(value) for name, value in decode(outputs).items()})
+    return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
 def _evaluate_and_report(model, dataset, task, folder, config, keeper, seconds):
     """Measures the model on the held-out splits, writes metrics.json and report.html."""
     from vislearn.training.report import write_report
 
-    metrics = {}
-    for split in ("validation", "test"):
-        if getattr(dataset, split) is None:
+    metrics, split, truth, answers = {}, None, None, None
+    for name in ("validation", "test"):
+        if not task.takes_images or getattr(dataset, name) is None:
             continue
-        images, labels = dataset.arrays(split)
-        answers = predict_arrays(model, task, images)
-        metrics[split] = task.measure(answers, labels)
+        split, truth = name, dataset.arrays(name)
+        answers = predict_arrays(model, task, truth["images"])
+        metrics[split] = task.measure(answers, truth)
     text = json.dumps(metrics, indent=2) + "\n"
     write_atomically(folder / "metrics.json", lambda file: file.write(text.encode()))
 
-    recipe = config.recipe
+    shown = "" if split is None else f" ({split} split below, {len(truth['images']):,} images)"
     facts = {
         "Model": f"{config.model}, {model.count_params():,} parameters",
-        "Data": f"{dataset.info.source} ({split} split below, {len(labels):,} images)",
+        "Data": f"{dataset.info.source}{shown}",
         "Input": " x ".join(map(str, dataset.info.image_shape)),
         "Recipe": ", ".join(
-            f"{name} {value}" for name, value in dataclasses.asdict(recipe).items()
+            f"{name} {value}" for name, value in dataclasses.asdict(config.recipe).items()
         ),
         "Precision": config.precision,
         "Seed": str(config.seed),
@@ -400,17 +427,23 @@ def _evaluate_and_report(model, dataset, task, folder, config, keeper, seconds):
         "Machine": backend.describe(),
         "Keras": keras.__version__,
     }
+    detail = {}
+    if task.name == "classification":
+        detail = {
+            "classes": task.classes,
+            "labels": truth["labels"],
+            "scores": answers["scores"],
+            "images": truth["images"],
+        }
     skipped = [f"Skipped {path}: {reason}" for path, reason in dataset.info.skipped]
     write_report(
         folder / "report.html",
         title=f"{config.model} on {Path(dataset.info.source).name}",
         facts=facts,
         history=keeper.history,
-        classes=list(task.classes),
-        labels=labels,
-        scores=answers["scores"],
-        images=images,
-        metrics=metrics[split],
+        metrics=metrics.get(split, {}),
+        **detail,
+        sections=task.sections(model, answers, truth),
         notes=[*dataset.info.notes, *skipped],
     )
     return metrics
