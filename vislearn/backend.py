@@ -58,21 +58,6 @@ def describe() -> str:
     return f"jax {jax.__version__} on {jax.devices()[0].device_kind}, {os.cpu_count()} CPU cores"
 
 
-def compiled(function):
-    """The function as one graph: `tf.function` (traced anew for a new shape) or `jax.jit`.
-
-    Args:
-        function: From tensors, or dictionaries of them, to the same; without side effects.
-    """
-    if is_tensorflow():
-        import tensorflow as tf
-
-        return tf.function(function, reduce_retracing=True)
-    import jax
-
-    return jax.jit(function)
-
-
 def under_xla() -> bool:
     """Whether TensorFlow is tracing a function that XLA will compile."""
     import tensorflow as tf
@@ -166,25 +151,28 @@ def run_stateless(
     return result, after
 
 
-def compiled(function, model: keras.Model):
-    """A function of tensors that calls a model in inference, compiled as one graph.
-
-    The weights are read at each call, so that the function follows a model that is being trained.
+def compiled(function: Callable, model: keras.Model | None = None) -> Callable:
+    """A function of tensors as one graph: `tf.function`, traced anew for a new shape, or `jax.jit`.
 
     Args:
-        function: From tensors (None among them) to a tensor; draws nothing from seed generators.
-        model: The model that it calls.
+        function: From tensors, dictionaries of them or None to the same; draws nothing from seed
+            generators.
+        model: The model that it calls in inference, if it does. Its weights are read at each call,
+            so that the function follows a model that is being trained.
     """
     if is_tensorflow():
         import tensorflow as tf
 
-        return tf.function(function)
+        return tf.function(function, reduce_retracing=True)
     import jax
+
+    if model is None:
+        return jax.jit(function)
 
     # As arguments, for JAX would write the weights into the graph as constants.
     @jax.jit
     def stateless(values, *arguments):
-        with keras.StatelessScope(zip(model.variables, values, strict=True)):
+        with keras.StatelessScope(list(zip(model.variables, values, strict=True))):
             return function(*arguments)
 
     return lambda *arguments: stateless([v.value for v in model.variables], *arguments)

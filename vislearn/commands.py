@@ -62,7 +62,7 @@ def export_run(
                 quantize=quantize if images else None,
                 calibration=data.arrays("train", limit=samples)["images"] if images else None,
                 validation=data.arrays("validation") if name == "predict" else None,
-                resize=run.config.data_options.get("resize", "crop"),
+                resize=run.config.data_options["resize"],
                 overwrite=overwrite,
                 metadata=metadata,
             )
@@ -141,7 +141,7 @@ class _RunSubject:
         self.model = run.model()
         self.task = run.task()
         self.input_shape = tuple(run.config.image_shape)
-        self.resize = run.config.data_options.get("resize")
+        self.resize = run.config.data_options["resize"]
 
     def evaluate(self, formats, truth):
         from vislearn.export import evaluate_keras
@@ -206,7 +206,7 @@ def evaluation_table(rows: Sequence[dict[str, Any]]):
 
     first = rows[0]
     metrics = list(first["metrics"])
-    heads = ("target", "format", *metrics, "size", "latency", "throughput")
+    heads = ("target", "format", *metrics, "size", "latency", "images/s")
     table = Table(title=f"{first['images']:,} images of the {first['split']} split", box=None)
     for head in heads:
         table.add_column(head, justify="left" if head in heads[:2] else "right", overflow="fold")
@@ -217,7 +217,7 @@ def evaluation_table(rows: Sequence[dict[str, Any]]):
             *(f"{row['metrics'][name]:.4f}" for name in metrics),
             f"{row['size'] / 1e6:.2f} MB",
             f"{row['latency_ms']:.2f} ms",
-            f"{row['images_per_second']:,.0f} images/s",
+            f"{row['images_per_second']:,.0f}",
         )
     return table
 

@@ -146,7 +146,7 @@ class Dataset:
 
     # For everything else, without TensorFlow.
 
-    def arrays(self, split: str, limit: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def arrays(self, split: str, limit: int | None = None) -> dict[str, np.ndarray]:
         """The images and labels of a split, in file order.
 
         Args:
@@ -155,7 +155,7 @@ class Dataset:
                 order of their classes.
 
         Returns:
-            `(n, height, width, channels)` uint8 and `(n,)` int32.
+            `images`, `(n, height, width, channels)` uint8, and `labels`, `(n,)` int32.
 
         Raises:
             ValueError: If there is no such split, or `limit` is less than 1.
@@ -165,7 +165,7 @@ class Dataset:
             if limit < 1:
                 raise ValueError(f"limit={limit!r} must be at least 1, or None.")
             indices = indices[np.linspace(0, len(indices) - 1, limit).round().astype(int)]
-        return self._images.gather(indices), self._labels[indices]
+        return {"images": self._images.gather(indices), "labels": self._labels[indices]}
 
     def batches(self, split: str, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Like `arrays`, in batches, of which the last may be smaller."""

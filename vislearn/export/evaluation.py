@@ -94,7 +94,7 @@ def evaluate_keras(
     expected = describe_inputs(signature)
     inputs = checked_inputs({IMAGE: truth["images"]}, expected)
     task.check_truth(truth)
-    run = backend.compiled(signature.function)
+    run = backend.compiled(signature.function, signature.model)
 
     def call(batch):
         return {name: np.asarray(value) for name, value in run(batch).items()}

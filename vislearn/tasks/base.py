@@ -116,6 +116,8 @@ class Task:
     measures_answers: ClassVar[bool] = False
     # Whether pictures go in and answers come out, or pictures are made from noise.
     takes_images: ClassVar[bool] = True
+    # How pictures of another size are fitted, unless somebody says otherwise.
+    resize: ClassVar[str] = "crop"
     meanings: ClassVar[dict[str, str]] = {}
 
     def __post_init__(self):

@@ -39,13 +39,18 @@ class OptimizerGroup(keras.optimizers.Optimizer):
     """Several optimisers, each for variables of its own, as one for checkpoints and callbacks.
 
     Args:
-        optimizers: The optimisers by name. Learning rate and iteration count of the group are those
-            of the last.
+        parts: The optimisers by name. Learning rate and iteration count of the group are those of
+            the last.
     """
 
-    def __init__(self, optimizers: Mapping[str, keras.optimizers.Optimizer], name="optimizers"):
+    def __init__(self, parts: Mapping[str, keras.optimizers.Optimizer], name="optimizers"):
         super().__init__(learning_rate=0.0, name=name)
-        self.optimizers = dict(optimizers)
+        self.parts = dict(parts)
+
+    @property
+    def optimizers(self) -> list[keras.optimizers.Optimizer]:
+        """The optimisers, in the order in which they were given."""
+        return list(self.parts.values())
 
     def build_parts(self, variables: Mapping[str, Sequence]) -> None:
         """Tells each optimiser its variables.
@@ -53,11 +58,11 @@ class OptimizerGroup(keras.optimizers.Optimizer):
         Raises:
             ValueError: If the names are not those of the optimisers.
         """
-        if sorted(variables) != sorted(self.optimizers):
+        if sorted(variables) != sorted(self.parts):
             raise ValueError(
-                f"optimizers={sorted(self.optimizers)} must be one for each of {sorted(variables)}."
+                f"optimizers={sorted(self.parts)} must be one for each of {sorted(variables)}."
             )
-        for name, optimizer in self.optimizers.items():
+        for name, optimizer in self.parts.items():
             optimizer.build(list(variables[name]))
         self.built = True
 
@@ -68,41 +73,40 @@ class OptimizerGroup(keras.optimizers.Optimizer):
 
     @property
     def variables(self):
-        return [v for optimizer in self.optimizers.values() for v in optimizer.variables]
+        return [variable for optimizer in self.optimizers for variable in optimizer.variables]
 
     def apply_part(self, name: str, gradients: Sequence) -> None:
         """One update of the variables of one optimiser."""
-        self.optimizers[name].apply(gradients)
+        self.parts[name].apply(gradients)
 
     def apply(self, grads, trainable_variables=None):
         raise ValueError("An OptimizerGroup is applied part by part, by apply_part.")
 
     def finalize_variable_values(self, var_list):
         """Puts averaged weights in place at the end of `fit`, where an optimiser keeps them."""
-        del var_list
-        for optimizer in self.optimizers.values():
-            optimizer.finalize_variable_values(optimizer._trainable_variables)
+        for optimizer in self.optimizers:
+            known = {id(variable) for variable in optimizer._trainable_variables}
+            optimizer.finalize_variable_values([v for v in var_list if id(v) in known])
 
     @property
     def learning_rate(self):
-        return list(self.optimizers.values())[-1].learning_rate
+        return self.optimizers[-1].learning_rate
 
     @property
     def iterations(self):
-        return list(self.optimizers.values())[-1].iterations
+        return self.optimizers[-1].iterations
 
     def get_config(self):
         parts = {
-            name: keras.saving.serialize_keras_object(optimizer)
-            for name, optimizer in self.optimizers.items()
+            name: keras.saving.serialize_keras_object(part) for name, part in self.parts.items()
         }
-        return {"name": self.name, "optimizers": parts}
+        return {"name": self.name, "parts": parts}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         parts = {
             name: keras.saving.deserialize_keras_object(part, custom_objects=custom_objects)
-            for name, part in config["optimizers"].items()
+            for name, part in config["parts"].items()
         }
         return cls(parts, name=config["name"])
 

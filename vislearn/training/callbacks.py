@@ -35,7 +35,7 @@ def _averages(optimizer) -> list[tuple]:
     """Each weight with its moving average, for the optimisers that keep one."""
     return [
         pair
-        for one in getattr(optimizer, "optimizers", [optimizer])
+        for one in getattr(optimizer, "optimizers", {"": optimizer}).values()
         if one.use_ema and one.built
         for pair in zip(one._trainable_variables, one._model_variables_moving_average, strict=True)
     ]
@@ -175,8 +175,7 @@ class Bookkeeper(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         row = {"epoch": epoch + 1, **{name: float(value) for name, value in logs.items()}}
-        first, *_ = getattr(self.model.optimizer, "optimizers", [self.model.optimizer])
-        row["learning_rate"] = float(keras.ops.convert_to_numpy(first.learning_rate))
+        row["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         row["seconds"] = round(time.perf_counter() - self.started, 3)
         self.history.append(row)
         if self.best_epoch == epoch + 1:

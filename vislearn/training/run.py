@@ -203,14 +203,14 @@ def train(
     dataset = _load(config, image_size, info.input_shape[:2], quiet)
     if "batch_size" not in recipe:
         used = _fit_batch_size(used, dataset, scale_rate="learning_rate" not in recipe)
+    task = get_task(config.task, dataset.info.classes, info.family)
     shape = {"image_size": dataset.info.image_shape[:2], "channels": dataset.info.image_shape[2]}
     config = dataclasses.replace(
         config,
         recipe=used,
-        data_options={**config.data_options, **shape},
+        data_options={"resize": task.resize, **config.data_options, **shape},
         classes=list(dataset.info.classes),
     )
-    task = get_task(config.task, dataset.info.classes, info.family)
     with backend.precision(precision):
         network = _build(config, dataset, task)
         trainer = build_trainer(network, task, used, used.epochs * dataset.steps_per_epoch, seed)
