@@ -231,6 +231,47 @@ def _show_image(axes, image):
     axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation=smooth, aspect="equal")
 
 
+def image_grid(images: Sequence[np.ndarray], *, columns: int | None = None):
+    """Images of one size side by side, without words: samples, reconstructions.
+
+    Args:
+        images: uint8 `(height, width, channels)` with one or three channels, or `(height, width)`.
+            Images of up to 128 pixels are enlarged pixel by pixel.
+        columns: Images in a row; None for as many as rows, up to twelve.
+
+    Returns:
+        A `matplotlib.figure.Figure`.
+
+    Raises:
+        ValueError: If there is no image, if their sizes differ, if `columns` is less than 1, or if
+            an image is no uint8 image.
+    """
+    count = len(images)
+    if count == 0:
+        raise ValueError("images is empty: there is nothing to draw.")
+    shapes = sorted({np.shape(image) for image in images})
+    if len(shapes) > 1:
+        raise ValueError(f"images have the shapes {shapes}: a grid needs one size.")
+    if columns is not None and columns < 1:
+        raise ValueError(f"columns={columns!r} must be at least 1, or None.")
+    columns = min(count, columns or min(12, math.ceil(math.sqrt(count))))
+    rows = math.ceil(count / columns)
+    # Inches: the longer side of an image, and the white between two.
+    side, gap = 0.8, 0.04
+    scale = side / max(shapes[0][:2])
+    high, wide = (scale * pixels for pixels in shapes[0][:2])
+    width, height = columns * (wide + gap) - gap, rows * (high + gap) - gap
+    with _style():
+        figure = _figure(width, height)
+        for index, image in enumerate(images):
+            row, column = divmod(index, columns)
+            left, bottom = column * (wide + gap), height - row * (high + gap) - high
+            axes = figure.add_axes((left / width, bottom / height, wide / width, high / height))
+            axes.set_axis_off()
+            _show_image(axes, image)
+    return figure
+
+
 def curves(history: Sequence[dict[str, float]]):
     """Loss, metrics and learning rate over the epochs, training beside validation.
 

@@ -1,19 +1,27 @@
 """What differs from task to task and nothing else: targets, loss, metrics, decoding, drawing."""
 
+from vislearn.tasks.adversarial import Adversarial
 from vislearn.tasks.base import Comparison, Input, Section, Signature, Task
 from vislearn.tasks.classification import Classification
+from vislearn.tasks.variational import Variational
 
 # By name, and where the families of a task learn and answer differently, by name and family.
-TASKS: dict[str | tuple[str, str], type[Task]] = {Classification.name: Classification}
+TASKS: dict[str | tuple[str, str], type[Task]] = {
+    Classification.name: Classification,
+    (Adversarial.name, "dcgan"): Adversarial,
+    (Variational.name, "vae"): Variational,
+}
 
 __all__ = [
     "TASKS",
+    "Adversarial",
     "Classification",
     "Comparison",
     "Input",
     "Section",
     "Signature",
     "Task",
+    "Variational",
     "get_task",
 ]
 

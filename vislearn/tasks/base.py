@@ -148,6 +148,10 @@ class Task:
         """What is minimised, for `ObjectiveTrainer`; None where `loss` says it."""
         del network, recipe
 
+    def trainer(self, network, recipe, steps: int, seed: int = 0):
+        """A compiled trainer with a step of its own; None where `objective` or `loss` will do."""
+        del network, recipe, steps, seed
+
     # Answers.
 
     def decode(self, outputs) -> dict[str, Any]:

@@ -84,9 +84,9 @@ class OptimizerGroup(keras.optimizers.Optimizer):
 
     def finalize_variable_values(self, var_list):
         """Puts averaged weights in place at the end of `fit`, where an optimiser keeps them."""
+        del var_list
         for optimizer in self.optimizers:
-            known = {id(variable) for variable in optimizer._trainable_variables}
-            optimizer.finalize_variable_values([v for v in var_list if id(v) in known])
+            optimizer.finalize_variable_values(optimizer._trainable_variables)
 
     @property
     def learning_rate(self):

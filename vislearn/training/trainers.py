@@ -73,6 +73,9 @@ def build_trainer(network: keras.Model, task, recipe: Recipe, steps: int, seed: 
         steps: Optimiser steps of the whole training.
         seed: Seed of what is drawn while training.
     """
+    own = task.trainer(network, recipe, steps, seed)
+    if own is not None:
+        return own
     objective = task.objective(network, recipe)
     if objective is None:
         trainer, loss, metrics = network, task.loss(recipe), task.metrics()

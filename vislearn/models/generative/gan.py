@@ -25,6 +25,7 @@ import functools
 import keras
 from keras import layers
 
+from vislearn import backend
 from vislearn.layers import BatchNormalization
 from vislearn.models.generative.vae import halvings
 from vislearn.registry import Paper, register
@@ -165,6 +166,26 @@ def discriminator(input_shape, widths, kernel_size, name) -> keras.Model:
         x
     )
     return keras.Model(inputs, x, name=name)
+
+
+def opponent(generator: keras.Model) -> keras.Model:
+    """A new discriminator with the sizes, widths, kernels and precision of a DCGAN's generator.
+
+    Raises:
+        ValueError: If the generator ends in no transposed convolution.
+    """
+    last = generator.layers[-2]
+    if not isinstance(last, layers.Conv2DTranspose):
+        raise ValueError(f"generator={generator.name!r} is none that `dcgan` built.")
+    with backend.precision(last.dtype_policy.name):
+        return dcgan(
+            input_shape=generator.output_shape[1:],
+            num_classes=0,
+            name=generator.name,
+            part="discriminator",
+            width=last.input.shape[-1],
+            kernel_size=last.kernel_size[0],
+        )
 
 
 def pixels(images):

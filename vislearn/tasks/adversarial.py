@@ -1,0 +1,82 @@
+"""Generative adversarial networks: noise to pictures."""
+
+import dataclasses
+from typing import Any, ClassVar
+
+import numpy as np
+
+from vislearn.tasks.base import Input, Signature, Task
+from vislearn.tasks.variational import normal_noise
+
+
+@dataclasses.dataclass(frozen=True)
+class Adversarial(Task):
+    """What a generator learns from and answers.
+
+    Neither loss tells how good its pictures are, as each is measured against an opponent that
+    learns; so the last epoch counts.
+    """
+
+    name: ClassVar[str] = "generation"
+    metric: ClassVar[str | None] = None
+    takes_images: ClassVar[bool] = False
+    meanings: ClassVar[dict[str, str]] = {"image": "the picture"}
+
+    def num_classes(self, published: int) -> int:
+        del published
+        return 0
+
+    def target(self, example: dict[str, Any]) -> tuple[Any, Any]:
+        return example["images"], None
+
+    def trainer(self, network, recipe, steps: int, seed: int = 0):
+        """The compiled trainer of the generator and of a discriminator of its widths.
+
+        Args:
+            network: The generator.
+            recipe: How both are trained; `recipe.objective` holds options of `AdversarialTrainer`:
+                `loss` and `discriminator_steps`.
+            steps: Steps of the whole training.
+            seed: Seed of the noise.
+        """
+        from vislearn.models.generative.gan import opponent
+        from vislearn.training.adversarial import AdversarialTrainer
+        from vislearn.training.recipes import build_optimizer
+
+        trainer = AdversarialTrainer(network, opponent(network), seed=seed, **recipe.objective)
+        # Only the generator's weights are worth averaging: the discriminator is not kept.
+        plain = dataclasses.replace(recipe, ema=0.0)
+        updates = steps * trainer.discriminator_steps
+        trainer.compile(
+            {
+                "discriminator": build_optimizer(plain, updates),
+                "generator": build_optimizer(recipe, steps),
+            }
+        )
+        return trainer
+
+    def signatures(self, network) -> tuple[Signature, ...]:
+        """The generator, from noise to pictures."""
+        from vislearn.models.generative.gan import sample
+
+        def generate(inputs):
+            return {"image": sample(network, inputs["noise"])}
+
+        latent = network.input_shape[1]
+        noise = Input("noise", (latent,), "float32", "standard normal noise", normal_noise(latent))
+        return (Signature("generator", (noise,), generate, network, self.meanings, "image"),)
+
+    def check_model(self, network) -> None:
+        if len(network.input_shape) != 2 or len(network.output_shape) != 4:
+            raise ValueError(
+                "model must be a generator, from noise (batch, latent) to pictures (batch, height, "
+                f"width, channels), and goes from {network.input_shape} to {network.output_shape}."
+            )
+
+    def samples(self, network, count: int, seed: int = 0) -> np.ndarray:
+        from keras import ops
+
+        from vislearn.models.generative.gan import sample
+
+        noise = normal_noise(network.input_shape[1])(count, seed)
+        return ops.convert_to_numpy(sample(network, noise))
