@@ -59,7 +59,7 @@ class ImageSize(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs):
-        size = ops.convert_to_tensor([inputs.shape[1:3]], dtype="float32")
+        size = ops.convert_to_tensor([tuple(inputs.shape[1:3])], dtype="float32")
         return ops.broadcast_to(size, (ops.shape(inputs)[0], 2))
 
     def compute_output_spec(self, inputs):

@@ -1,5 +1,15 @@
 """Losses that Keras lacks, a file an idea."""
 
 from vislearn.losses.cross_entropy import SparseCategoricalCrossentropy
+from vislearn.losses.detection import RetinaNetObjective
+from vislearn.losses.focal import sigmoid_focal_loss
+from vislearn.losses.giou import giou_loss
+from vislearn.losses.smooth_l1 import smooth_l1
 
-__all__ = ["SparseCategoricalCrossentropy"]
+__all__ = [
+    "RetinaNetObjective",
+    "SparseCategoricalCrossentropy",
+    "giou_loss",
+    "sigmoid_focal_loss",
+    "smooth_l1",
+]

@@ -168,7 +168,7 @@ def head(pyramid: dict, outputs: int, *, depth, norm, each_cell, bias, name):
                 x = BatchNormalization(momentum=0.9, epsilon=1e-5, name=bn)(x)
             x = layers.ReLU(name=f"{name}_{level}_relu{index + 1}")(x)
         x = last(x)
-        # (batch, rows, columns, each_cell * outputs) -> (batch, rows * columns * each_cell, outputs)
+        # (batch, rows, columns, each_cell * outputs) -> (batch, anchors, outputs)
         answers.append(layers.Reshape((-1, outputs), dtype="float32", name=f"{name}_{level}")(x))
     if len(answers) == 1:
         return answers[0]
