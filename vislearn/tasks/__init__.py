@@ -3,6 +3,7 @@
 from vislearn.tasks.adversarial import Adversarial
 from vislearn.tasks.base import Comparison, Input, Section, Signature, Task
 from vislearn.tasks.classification import Classification
+from vislearn.tasks.detection import Detection
 from vislearn.tasks.variational import Variational
 
 # By name, and where the families of a task learn and answer differently, by name and family.
@@ -17,6 +18,7 @@ __all__ = [
     "Adversarial",
     "Classification",
     "Comparison",
+    "Detection",
     "Input",
     "Section",
     "Signature",
