@@ -92,7 +92,7 @@ def test_evaluate_prints_a_row_a_format(run, trained, photos):
     formats = [row["format"] for row in rows]
     assert formats == ["keras", "savedmodel", "litert", "litert_int8", "onnx"]
     assert {row["images"] for row in rows} == {20}
-    accuracies = [row["accuracy"] for row in rows if row["format"] != "litert_int8"]
+    accuracies = [row["metrics"]["accuracy"] for row in rows if row["format"] != "litert_int8"]
     assert len(set(accuracies)) == 1
     assert all(row["size"] > 0 and row["latency_ms"] > 0 for row in rows)
 

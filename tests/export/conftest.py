@@ -51,7 +51,7 @@ def exported(trained, task, digits, tmp_path_factory):
         task=task,
         quantize="int8",
         calibration=images[:100],
-        validation=(images[TRAINING:], labels[TRAINING:]),
+        validation={"images": images[TRAINING:], "labels": labels[TRAINING:]},
         metadata={"data": {"name": "digits"}, "epochs": 6},
     )
     return directory, report

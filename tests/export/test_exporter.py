@@ -75,18 +75,18 @@ def test_the_report_states_what_an_independent_run_finds(format, exported, train
     answers = predictor.predict(compared)
     difference = np.abs(answers["scores"] - scores).max()
     assert row.max_difference["scores"] == pytest.approx(difference, abs=1e-6)
-    assert row.class_agreement == np.mean(answers["class_id"] == scores.argmax(axis=-1))
+    assert row.agreement == np.mean(answers["class_id"] == scores.argmax(axis=-1))
     right = predictor.predict(images[1300:])["class_id"] == labels[1300:]
-    assert row.accuracy == pytest.approx(right.mean())
+    assert row.metrics["accuracy"] == pytest.approx(right.mean())
     assert row.latency_ms > 0
 
 
 def test_the_int8_file_is_small_and_as_good_as_the_float_one(exported):
     directory, report = exported
     rows = {row.format: row for row in report.rows}
-    assert rows["litert"].accuracy > 0.93
-    assert rows["litert_int8"].accuracy > rows["litert"].accuracy - 0.02
-    assert rows["litert_int8"].class_agreement > 0.95
+    assert rows["litert"].metrics["accuracy"] > 0.93
+    assert rows["litert_int8"].metrics["accuracy"] > rows["litert"].metrics["accuracy"] - 0.02
+    assert rows["litert_int8"].agreement > 0.95
     assert rows["litert_int8"].size < 0.4 * rows["litert"].size
     # In int8, a softmax could only answer in steps of 1/256.
     scores = load_predictor(directory, "litert_int8").predict(np.zeros((1, 8, 8, 1), "uint8"))[
@@ -99,18 +99,19 @@ def test_the_int8_file_is_small_and_as_good_as_the_float_one(exported):
     ("accuracies", "agreement", "warning"),
     [
         ((0.95, 0.945), 0.9, None),  # Accuracy counts where it is known.
-        ((0.95, 0.93), 1.0, "93.00%, the float files on 95.00%"),
+        ((0.95, 0.93), 1.0, "93.00%, the float files 95.00%"),
         ((None, None), 0.96, None),
         ((None, None), 0.94, "on only 94.00%"),
     ],
 )
 def test_a_bad_int8_file_is_warned_of(accuracies, agreement, warning):
+    metrics = [None if value is None else {"accuracy": value} for value in accuracies]
     rows = [
-        FormatReport(format, "", 1, {"scores": 0.0}, agreement, accuracy, 1.0, 1.0)
-        for format, accuracy in zip(("litert", "litert_int8"), accuracies, strict=True)
+        FormatReport(format, "", 1, {"scores": 0.0}, agreement, known, 1.0, 1.0)
+        for format, known in zip(("litert", "litert_int8"), metrics, strict=True)
     ]
-    assert int8_losses(rows[:1]) == []
-    notes = int8_losses(rows)
+    assert int8_losses(rows[:1], "accuracy") == []
+    notes = int8_losses(rows, "accuracy")
     assert len(notes) == (warning is not None)
     assert all(warning in note for note in notes)
 
@@ -165,7 +166,9 @@ def test_the_manifest_describes_the_folder(exported, task):
     assert manifest["classes"] == list(task.classes)
     assert (directory / "labels.txt").read_text().split() == list(task.classes)
     assert manifest["task"] == "classification"
-    assert manifest["input"] == {
+    (image,) = manifest["inputs"]
+    assert image.pop("meaning").startswith("pixels")
+    assert image == {
         "name": "image",
         "shape": [None, 8, 8, 1],
         "dtype": "uint8",
@@ -176,7 +179,8 @@ def test_the_manifest_describes_the_folder(exported, task):
     outputs = {o["name"]: (o["shape"], o["dtype"]) for o in manifest["outputs"]}
     assert outputs == {"scores": ([None, 10], "float32"), "class_id": ([None], "int32")}
     assert manifest["training"] == {"data": {"name": "digits"}, "epochs": 6}
-    assert manifest["metrics"]["accuracy"] == {row.format: row.accuracy for row in report.rows}
+    assert [row["metrics"] for row in manifest["formats"]] == [row.metrics for row in report.rows]
+    assert manifest["metric"] == "accuracy"
     assert {"keras", "tensorflow", "onnx", "ai-edge-litert"} <= {*manifest["versions"]}
 
 
@@ -192,8 +196,8 @@ def test_report_and_card_can_be_read(exported):
     for row in report.rows:
         assert row.format in text
         assert FORMATS[row.format] in card
-        assert f"{row.accuracy:.2%}" in text
-        assert f"{row.accuracy:.2%}" in card
+        assert f"{row.metrics['accuracy']:.2%}" in text
+        assert f"{row.metrics['accuracy']:.2%}" in card
     assert "64 calibration images" in text
     assert "data.name: digits" in card
     assert 'load_predictor("digits"' in card
@@ -364,13 +368,13 @@ IMAGES = np.zeros((4, 16, 16, 3), "uint8")
         ({"calibration": IMAGES.astype("float32")}, "calibration must be uint8"),
         ({"calibration": IMAGES[:, :8]}, r"calibration must have the shape \(n, 16, 16, 3\)"),
         ({"calibration": IMAGES[:0]}, "calibration is empty"),
-        ({"validation": IMAGES}, "must be a pair"),
-        ({"validation": (IMAGES, [0, 1])}, r"validation\[1\] must be 4 integers"),
-        ({"validation": (IMAGES, [0, 1, 2, 5])}, r"validation\[1\] must lie in 0\.\.4"),
+        ({"validation": IMAGES}, "must be a dictionary"),
+        ({"validation": {"images": IMAGES, "labels": [0, 1]}}, "labels must be 4 integers"),
+        ({"validation": {"images": IMAGES, "labels": [0, 1, 2, 5]}}, r"labels must lie in 0\.\.4"),
         ({"metadata": [1]}, "metadata must be a dictionary"),
         ({"metadata": {"loss": float("nan")}}, "JSON"),
         ({"metadata": {"model": object()}}, "JSON"),
-        ({"resize": "pad"}, "resize='pad'"),
+        ({"resize": "squash"}, "resize='squash'"),
     ],
 )
 def test_wrong_arguments(options, message, tiny, letters, tmp_path):
@@ -393,7 +397,7 @@ def test_models_that_would_answer_wrongly_are_refused(tiny, task, letters, tmp_p
     loose = keras.Model(
         inputs, keras.layers.Dense(5)(keras.layers.GlobalAveragePooling2D()(inputs))
     )
-    with pytest.raises(ValueError, match="fixed height"):
+    with pytest.raises(ValueError, match="fixed size"):
         vislearn.export_model(loose, tmp_path / "p", task=letters)
 
 

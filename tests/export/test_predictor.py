@@ -27,7 +27,7 @@ def test_what_a_predictor_knows(exported, task):
     predictor = vislearn.load_predictor(exported[0])
     assert predictor.classes == task.classes
     assert predictor.input_shape == (8, 8, 1)
-    assert predictor.task == "classification"
+    assert predictor.task == task
     assert predictor.format == "litert"
     assert "8, 8, 1" in repr(predictor)
     assert 0 < predictor.latency(repeats=3) < 1000
@@ -63,9 +63,9 @@ def test_files_are_fitted_and_named(exported, digits, tmp_path):
     predictor = load_predictor(exported[0])
     first, second = predictor.predict_files([str(exact), large], batch_size=1)
     expected = predictor.predict(image[None, :, :, None])["scores"][0]
-    np.testing.assert_array_equal(first.scores, expected)
+    np.testing.assert_array_equal(first.answers["scores"], expected)
     assert first.path == exact
-    assert first.class_id == second.class_id == label
+    assert first.answers["class_id"] == second.answers["class_id"] == label
     assert first.label == predictor.classes[label]
     top = first.top(3)
     assert top[0] == (first.label, pytest.approx(expected.max()))
@@ -93,8 +93,8 @@ def test_no_images_give_no_answers(format, exported):
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (np.zeros((2, 8, 8, 1), "float32"), "images must be uint8 .* float32"),
-        (np.zeros((8, 8, 1), "uint8"), r"images must have the shape \(n, 8, 8, 1\).*\(8, 8, 1\)"),
+        (np.zeros((2, 8, 8, 1), "float32"), "image must be uint8 .* float32"),
+        (np.zeros((8, 8, 1), "uint8"), r"image must have the shape \(n, 8, 8, 1\).*\(8, 8, 1\)"),
         (np.zeros((2, 8, 8, 3), "uint8"), r"\(2, 8, 8, 3\)"),
         (np.zeros((2, 16, 8, 1), "uint8"), r"\(2, 16, 8, 1\)"),
     ],
@@ -168,7 +168,7 @@ def test_verification_can_be_left_out(copy):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda m: m.update(format_version=2), "format_version=2"),
+        (lambda m: m.update(format_version=1), "format_version=1"),
         (lambda m: m.pop("classes"), "lacks .*classes"),
         (lambda m: m["classes"].reverse(), "disagree on classes"),
         (lambda m: m["files"]["model.tflite"].update(sha256="0" * 64), "sha256"),

@@ -37,4 +37,4 @@ def test_every_format_answers_as_keras(name):
     for format, row in rows.items():
         for output, difference in row.max_difference.items():
             assert difference <= 1e-4, f"{format} differs in {output}"
-        assert row.class_agreement == 1
+        assert row.agreement == 1

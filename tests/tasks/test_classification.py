@@ -7,6 +7,7 @@ from keras import ops
 
 from vislearn.losses import SparseCategoricalCrossentropy
 from vislearn.tasks import Classification, get_task
+from vislearn.training.recipes import Recipe
 
 CLASSES = tuple("abcdefgh")
 
@@ -49,7 +50,7 @@ def test_measure_equals_the_metrics_of_training():
     rng = np.random.default_rng(2)
     logits, labels = rng.normal(size=(200, 8)).astype("float32"), rng.integers(0, 8, 200)
     task = Classification(CLASSES)
-    found = task.measure(decoded(logits), labels)
+    found = task.measure(decoded(logits), {"labels": labels})
     assert list(found) == ["accuracy", "top5_accuracy"]
     assert 0 < found["accuracy"] < found["top5_accuracy"] < 1
     for metric in task.metrics():
@@ -61,13 +62,15 @@ def test_top5_needs_more_than_five_classes():
     five = Classification(CLASSES[:5])
     assert [metric.name for metric in five.metrics()] == ["accuracy"]
     answers = decoded(np.eye(5, dtype="float32"), CLASSES[:5])
-    assert five.measure(answers, np.array([0, 1, 2, 0, 0])) == {"accuracy": pytest.approx(0.6)}
+    assert five.measure(answers, {"labels": np.array([0, 1, 2, 0, 0])}) == {
+        "accuracy": pytest.approx(0.6)
+    }
 
 
 def test_target_and_loss():
     task = Classification(CLASSES)
     assert task.target({"images": "x", "labels": "y", "name": "z"}) == ("x", "y")
-    loss = task.loss(0.1)
+    loss = task.loss(Recipe(label_smoothing=0.1))
     assert isinstance(loss, SparseCategoricalCrossentropy)
     assert loss.label_smoothing == 0.1
 
@@ -83,5 +86,5 @@ def test_unfit_classes_are_refused(classes, message):
 
 def test_get_task():
     assert get_task("classification", ["a", "b"]) == Classification(("a", "b"))
-    with pytest.raises(ValueError, match=r"task='sorting' must be one of \['classification'\]"):
+    with pytest.raises(ValueError, match=r"task='sorting' must be one of .*'classification'"):
         get_task("sorting", ["a", "b"])

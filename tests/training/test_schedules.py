@@ -45,7 +45,7 @@ def test_one_cycle_refuses(wrong):
         ("epochs", 0),
         ("epochs", 2.5),
         ("batch_size", True),
-        ("optimizer", "adam"),
+        ("optimizer", "rmsprop"),
         ("schedule", "step"),
         ("learning_rate", math.nan),
         ("learning_rate", -0.1),

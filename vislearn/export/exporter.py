@@ -193,7 +193,7 @@ def export_model(
             )
         calibration, validation = None, None
     if calibration is not None:
-        calibration = checked_inputs({IMAGE: calibration}, expected_inputs)
+        calibration = checked_inputs({IMAGE: calibration}, expected_inputs, argument="calibration")
     if validation is not None:
         validation = _checked_validation(validation, expected_inputs, task)
     training = _checked_metadata(metadata)
@@ -357,7 +357,8 @@ def _checked_validation(validation, expected_inputs, task: Task) -> Arrays:
         raise ValueError(
             "validation must be a dictionary of images and annotations, as Dataset.arrays gives it."
         )
-    images = checked_inputs({IMAGE: validation["images"]}, expected_inputs)[IMAGE]
+    given = {IMAGE: validation["images"]}
+    images = checked_inputs(given, expected_inputs, argument="validation['images']")[IMAGE]
     task.check_truth({**validation, "images": images})
     return {**validation, "images": images}
 

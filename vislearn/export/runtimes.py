@@ -95,13 +95,16 @@ def run_in_chunks(runtime: Callable, inputs: Arrays, batch_size: int) -> Arrays:
     return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
-def checked_inputs(inputs, expected: Sequence[dict], *, allow_empty: bool = False) -> Arrays:
+def checked_inputs(
+    inputs, expected: Sequence[dict], *, argument: str | None = None, allow_empty: bool = False
+) -> Arrays:
     """The inputs as a dictionary of arrays, if they are what the manifest's `inputs` say.
 
     Args:
         inputs: A dictionary of arrays by name; where there is one input, the array will do.
         expected: Name, shape (with the batch axis) and dtype of each.
-        allow_empty: Whether no example is an example.
+        argument: What to call the input in messages; None for its own name.
+        allow_empty: Whether there may be no example.
 
     Raises:
         ValueError: If they are not; the message names the input.
@@ -115,7 +118,7 @@ def checked_inputs(inputs, expected: Sequence[dict], *, allow_empty: bool = Fals
         raise ValueError(f"inputs has the names {[*inputs]}, and must have {names}.")
     found = {}
     for item in expected:
-        name, value = item["name"], np.asarray(inputs[item["name"]])
+        name, value = argument or item["name"], np.asarray(inputs[item["name"]])
         if value.dtype.name != item["dtype"]:
             pixels = " pixels 0..255" if item["dtype"] == "uint8" else ""
             raise ValueError(
@@ -126,7 +129,7 @@ def checked_inputs(inputs, expected: Sequence[dict], *, allow_empty: bool = Fals
             raise ValueError(f"{name} must have the shape ({wanted}), and has {value.shape}.")
         if len(value) == 0 and not allow_empty:
             raise ValueError(f"{name} is empty: it must hold at least one example.")
-        found[name] = value
+        found[item["name"]] = value
     if len({len(value) for value in found.values()}) > 1:
         raise ValueError(f"inputs differ in length: { {n: len(v) for n, v in found.items()} }.")
     return found

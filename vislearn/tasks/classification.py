@@ -115,7 +115,7 @@ class Classification(Task):
             answers: What `decode` returns, as arrays.
             truth: `labels`, `(batch,)` class numbers.
         """
-        labels = truth["labels"]
+        labels = np.asarray(truth["labels"])
         found = {"accuracy": float(np.mean(answers["class_id"] == labels))}
         if len(self.classes) > 5:
             best = np.argpartition(answers["scores"], -5, axis=-1)[:, -5:]  # (batch, 5)
