@@ -4,10 +4,14 @@ from vislearn.losses.cross_entropy import SparseCategoricalCrossentropy
 from vislearn.losses.detection import RetinaNetObjective
 from vislearn.losses.focal import sigmoid_focal_loss
 from vislearn.losses.giou import giou_loss
+from vislearn.losses.segmentation import Dice, PixelCrossentropy, SegmentationLoss
 from vislearn.losses.smooth_l1 import smooth_l1
 
 __all__ = [
+    "Dice",
+    "PixelCrossentropy",
     "RetinaNetObjective",
+    "SegmentationLoss",
     "SparseCategoricalCrossentropy",
     "giou_loss",
     "sigmoid_focal_loss",

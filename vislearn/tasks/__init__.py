@@ -5,12 +5,14 @@ from vislearn.tasks.base import Comparison, Input, Section, Signature, Task
 from vislearn.tasks.classification import Classification
 from vislearn.tasks.detection import Detection
 from vislearn.tasks.diffusion import Diffusion
+from vislearn.tasks.semantic_segmentation import SemanticSegmentation
 from vislearn.tasks.variational import Variational
 
 # By name, and where the families of a task learn and answer differently, by name and family.
 TASKS: dict[str | tuple[str, str], type[Task]] = {
     Classification.name: Classification,
     Detection.name: Detection,
+    SemanticSegmentation.name: SemanticSegmentation,
     (Adversarial.name, "dcgan"): Adversarial,
     (Diffusion.name, "diffusion"): Diffusion,
     (Variational.name, "vae"): Variational,
@@ -24,6 +26,7 @@ __all__ = [
     "Detection",
     "Input",
     "Section",
+    "SemanticSegmentation",
     "Signature",
     "Task",
     "Variational",
