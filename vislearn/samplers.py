@@ -5,7 +5,7 @@ both into one graph. None of them knows how the network was trained, but for the
 """
 
 import dataclasses
-from collections.abc import Callable
+import itertools
 from typing import ClassVar
 
 import numpy as np
@@ -161,7 +161,7 @@ class SamplingLoop:
         self.sampler = sampler
         self.times = sampler.timesteps(steps)
         self.guidance = guidance
-        self.conditional = "label" in {tensor.name for tensor in network.inputs}
+        self.conditional = takes_labels(network)
         if guidance < 0:
             raise ValueError(f"guidance={guidance!r} must be at least 0.")
         if guidance and not self.conditional:
@@ -227,9 +227,10 @@ class SamplingLoop:
         x = ops.convert_to_tensor(x, "float32")
         labels = self._checked_labels(labels, x.shape[0])
         stops = np.linspace(0, self.steps, 1 + (min(20, self.steps) if progress else 1)).astype(int)
-        starts = zip(stops[:-1], stops[1:], strict=True)
-        for start, stop in _tracked(list(starts)) if progress else starts:
-            x = self._compiled(x, labels, np.int32(seed), np.int32(start), np.int32(stop))
+        chunks = list(itertools.pairwise(stops))
+        for start, stop in _tracked(chunks) if progress else chunks:
+            scalars = (ops.convert_to_tensor(value, "int32") for value in (seed, start, stop))
+            x = self._compiled(x, labels, *scalars)
         return ops.convert_to_numpy(x)
 
     def _checked_labels(self, labels, count: int):
@@ -245,6 +246,11 @@ class SamplingLoop:
                 f"labels must be {count} integers from 0 to {highest} ({highest} for any class)."
             )
         return ops.convert_to_tensor(labels.astype("int32"))
+
+
+def takes_labels(network) -> bool:
+    """Whether a diffusion model has classes."""
+    return "label" in {tensor.name for tensor in network.inputs}
 
 
 def null_label(network) -> int:
@@ -310,7 +316,7 @@ def sample(
     return np.concatenate(pictures)
 
 
-def to_pixels(x) -> np.ndarray:
-    """uint8 pictures from -1..1; what lies beyond is clipped."""
+def to_pixels(x):
+    """From pictures in -1..1 to a uint8 tensor; what lies beyond is clipped."""
     x = ops.clip(ops.cast(x, "float32"), -1.0, 1.0)
     return ops.cast(ops.round((x + 1.0) * 127.5), "uint8")
