@@ -159,6 +159,10 @@ def train(
         list[str] | None,
         typer.Option(help="Option of what is minimised, such as beta=4; may be repeated."),
     ] = None,
+    task_option: Annotated[
+        list[str] | None,
+        typer.Option(help="Option of the task, such as schedule=cosine; may be repeated."),
+    ] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="Where TFDS data sets are prepared.")
     ] = None,
@@ -208,6 +212,7 @@ def train(
         weights=None if weights is None else str(weights),
         options=_values(option or []),
         data_options=data_options,
+        task_options=_values(task_option or [], "--task-option"),
         resume=resume,
         **recipe,
     )
@@ -226,6 +231,10 @@ def export(
     samples: Annotated[
         int, typer.Option(help="Training images for the comparison and for int8 ranges.")
     ] = 256,
+    task_option: Annotated[
+        list[str] | None,
+        typer.Option(help="Option of the task, such as score_threshold=0.3; may be repeated."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a package.")] = False,
 ) -> None:
     """Export a trained model as a package that behaves like it.
@@ -247,6 +256,7 @@ def export(
         quantize="int8" if int8 else None,
         samples=samples,
         overwrite=overwrite,
+        task_options=_values(task_option or [], "--task-option"),
     )
     for report in reports:
         Console().print(report.table())

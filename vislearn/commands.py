@@ -15,6 +15,7 @@ def export_run(
     quantize: str | None = "int8",
     samples: int = 256,
     overwrite: bool = False,
+    task_options: dict[str, Any] | None = None,
 ):
     """Exports the best model of a training run; see `vislearn.export.export_model`.
 
@@ -25,6 +26,7 @@ def export_run(
         folder: Folder of the run.
         directory: Folder of the package.
         formats, quantize, overwrite: See `export_model`.
+        task_options: Attributes of the task that differ from the run's, such as `score_threshold`.
         samples: How many training images to compare the files on and to find int8 ranges with.
 
     Returns:
@@ -37,7 +39,7 @@ def export_run(
     run = Run.open(folder)
     model = run.model()
     data = run.data()
-    task = run.task()
+    task = run.task(**(task_options or {}))
     _check_classes(run.folder, run.config.classes, data)
     metadata = {
         "model": run.config.model,
@@ -153,13 +155,12 @@ class _PackageSubject:
     """An exported package as something to evaluate."""
 
     def __init__(self, folder: Path):
-        from vislearn.export import available_formats, read_manifest
-        from vislearn.tasks import get_task
+        from vislearn.export import available_formats, read_manifest, task_of
 
         manifest = read_manifest(folder)
         self.folder = folder
         self.formats = tuple(available_formats(manifest))
-        self.task = get_task(manifest["task"], manifest["classes"], manifest["family"])
+        self.task = task_of(manifest)
         first = manifest["inputs"][0]
         if first["name"] != "image" or len(manifest["inputs"]) > 1:
             raise ValueError(f"{folder} takes no images, so there is nothing to show it.")

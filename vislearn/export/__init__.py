@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = attach(
         "MANIFEST": "package",
         "available_formats": "package",
         "read_manifest": "package",
+        "task_of": "package",
         "load_predictor": "predictor",
         "Predictor": "predictor",
         "Prediction": "predictor",

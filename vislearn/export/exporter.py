@@ -449,6 +449,7 @@ def _write_texts(
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "task": task.name,
         "family": task.family,
+        "task_options": task.options(),
         "signature": signature.name,
         "shows": signature.shows,
         "classes": list(task.classes),

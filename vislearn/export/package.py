@@ -14,6 +14,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from vislearn.tasks import Task, get_task
+
 FORMAT_VERSION = 2
 MANIFEST = "model.json"
 LABELS = "labels.txt"
@@ -75,10 +77,25 @@ def read_manifest(directory: str | Path) -> dict[str, Any]:
         raise PackageError(
             f"{path} has format_version={version!r}; this vislearn reads {FORMAT_VERSION}."
         )
-    missing = {"name", "task", "classes", "inputs", "outputs", "files"} - {*manifest}
+    missing = {
+        "name",
+        "task",
+        "family",
+        "task_options",
+        "classes",
+        "inputs",
+        "outputs",
+        "files",
+    } - {*manifest}
     if missing:
         raise PackageError(f"{path} is damaged: it lacks {sorted(missing)}.")
     return manifest
+
+
+def task_of(manifest: dict[str, Any]) -> Task:
+    """The task of a package, as it was exported."""
+    options = manifest["task_options"]
+    return get_task(manifest["task"], manifest["classes"], manifest["family"], **options)
 
 
 def files_of(manifest: dict[str, Any], format: str) -> list[str]:

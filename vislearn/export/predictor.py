@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from vislearn.export.package import FORMATS, check_format, read_manifest, verify_files
+from vislearn.export.package import FORMATS, check_format, read_manifest, task_of, verify_files
 from vislearn.export.runtimes import (
     IMAGE,
     RUNTIMES,
@@ -16,7 +16,6 @@ from vislearn.export.runtimes import (
     run_in_chunks,
     single_latency,
 )
-from vislearn.tasks import get_task
 from vislearn.tasks.base import Arrays, Task
 
 
@@ -70,7 +69,7 @@ class Predictor:
         self.format = format
         self.manifest = manifest
         self.name: str = manifest["name"]
-        self.task = get_task(manifest["task"], manifest["classes"], manifest.get("family"))
+        self.task = task_of(manifest)
         self.classes: tuple[str, ...] = tuple(manifest["classes"])
         self.inputs: list[dict[str, Any]] = manifest["inputs"]
         self._runtime = runtime

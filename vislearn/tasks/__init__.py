@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 
-def get_task(name: str, classes, family: str | None = None) -> Task:
+def get_task(name: str, classes, family: str | None = None, **options) -> Task:
     """The task of this name for these classes.
 
     Args:
@@ -42,12 +42,16 @@ def get_task(name: str, classes, family: str | None = None) -> Task:
         classes: Names of the classes.
         family: Family of the network, such as `"retinanet"`; None where nothing is asked that
             differs between families.
+        **options: Further attributes of the task, such as `score_threshold` of a detector.
 
     Raises:
-        ValueError: If there is no such task.
+        ValueError: If there is no such task, or it has no such option.
     """
     task = TASKS.get((name, family)) or TASKS.get(name)
     if task is None:
         names = sorted({key if isinstance(key, str) else key[0] for key in TASKS})
         raise ValueError(f"task={name!r} must be one of {names}.")
-    return task(tuple(classes), family)
+    allowed = task(tuple(classes), family).options()
+    if unknown := sorted({*options} - {*allowed}):
+        raise ValueError(f"{unknown} are no options of task {name!r}; it has {sorted(allowed)}.")
+    return task(tuple(classes), family, **options)

@@ -125,6 +125,11 @@ class Task:
         if len(set(self.classes)) < len(self.classes):
             raise ValueError(f"classes={self.classes!r} holds a name twice.")
 
+    def options(self) -> dict[str, Any]:
+        """Its further attributes, such as thresholds, as JSON values."""
+        names = [field.name for field in dataclasses.fields(self)]
+        return {name: getattr(self, name) for name in names if name not in ("classes", "family")}
+
     def num_classes(self, published: int) -> int:
         """The `num_classes` that `create_model` gets, from the published number."""
         del published
@@ -150,6 +155,17 @@ class Task:
 
     def trainer(self, network, recipe, steps: int, seed: int = 0):
         """A compiled trainer with a step of its own; None where `objective` or `loss` will do."""
+        del network, recipe, steps, seed
+
+    def trainer(self, network, recipe, steps: int, seed: int = 0):
+        """The compiled trainer, where one loss and one optimiser are not enough; else None.
+
+        Args:
+            network: The network of the registry, whose weights are kept.
+            recipe: How it is trained.
+            steps: Optimiser steps of the whole training.
+            seed: Seed of what is drawn while training.
+        """
         del network, recipe, steps, seed
 
     # Answers.

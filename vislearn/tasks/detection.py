@@ -240,10 +240,11 @@ class Detection(Task):
 
         return average_precision(answers, truth, len(self.classes))
 
-    def sections(self, images, answers: Arrays, truth: Arrays) -> list[Section]:
+    def sections(self, network, answers: Arrays, truth: Arrays) -> list[Section]:
         """Precision by class, and the pictures with the most mistakes."""
         from vislearn import pictures
 
+        images = truth["images"]
         precision = self.class_precision(answers, truth)
         bars = pictures.precision_bars(precision[0], precision.mean(axis=0), self.classes)
         wrong = self._mistakes(answers, truth)

@@ -44,6 +44,7 @@ class Config:
         weights: File of weights to start from, or None.
         classes: Names of the classes, in the order of the model's outputs.
         task: Name of the task.
+        task_options: Attributes of the task that differ from its defaults.
     """
 
     model: str
@@ -56,6 +57,7 @@ class Config:
     weights: str | None
     classes: list[str] = dataclasses.field(default_factory=list)
     task: str = "classification"
+    task_options: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -106,10 +108,11 @@ class Run:
         with open(self.folder / "history.csv", newline="") as file:
             return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
 
-    def task(self) -> Task:
-        """What it was trained for."""
+    def task(self, **options) -> Task:
+        """What it was trained for, with other options where they are given."""
         family = model_info(self.config.model).family
-        return get_task(self.config.task, self.config.classes, family)
+        options = {**self.config.task_options, **options}
+        return get_task(self.config.task, self.config.classes, family, **options)
 
     def model(self) -> keras.Model:
         """The best snapshot, in float32."""
@@ -145,6 +148,7 @@ def train(
     weights: str | None = None,
     options: dict[str, Any] | None = None,
     data_options: dict[str, Any] | None = None,
+    task_options: dict[str, Any] | None = None,
     resume: bool = False,
     quiet: bool = False,
     **recipe,
@@ -162,6 +166,7 @@ def train(
         weights: File of weights to start from.
         options: Further arguments of `create_model`.
         data_options: Further arguments of `load_dataset`.
+        task_options: Attributes of the task, such as `{"schedule": "cosine"}` for diffusion.
         resume: Go on with the run in `out` after its last whole epoch. The result is the same, bit
             for bit, as that of a run that was not interrupted.
         quiet: Print nothing.
@@ -196,6 +201,7 @@ def train(
         seed=seed,
         weights=None if weights is None else str(weights),
         task=info.task,
+        task_options=dict(task_options or {}),
     )
     _check_folder(folder, resume)
 
@@ -203,7 +209,7 @@ def train(
     dataset = _load(config, image_size, info.input_shape[:2], quiet)
     if "batch_size" not in recipe:
         used = _fit_batch_size(used, dataset, scale_rate="learning_rate" not in recipe)
-    task = get_task(config.task, dataset.info.classes, info.family)
+    task = get_task(config.task, dataset.info.classes, info.family, **config.task_options)
     shape = {"image_size": dataset.info.image_shape[:2], "channels": dataset.info.image_shape[2]}
     config = dataclasses.replace(
         config,

@@ -76,6 +76,8 @@ def build_trainer(network: keras.Model, task, recipe: Recipe, steps: int, seed: 
     own = task.trainer(network, recipe, steps, seed)
     if own is not None:
         return own
+    if trainer := task.trainer(network, recipe, steps, seed):
+        return trainer
     objective = task.objective(network, recipe)
     if objective is None:
         trainer, loss, metrics = network, task.loss(recipe), task.metrics()
