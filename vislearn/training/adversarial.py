@@ -83,10 +83,17 @@ class OptimizerGroup(keras.optimizers.Optimizer):
         raise ValueError("An OptimizerGroup is applied part by part, by apply_part.")
 
     def finalize_variable_values(self, var_list):
-        """Puts averaged weights in place at the end of `fit`, where an optimiser keeps them."""
+        """Puts averaged weights in place at the end of `fit`, where an optimiser keeps them.
+
+        As copies: each optimiser's own method would on JAX leave weight and average one array,
+        which the next `fit` or `evaluate` gives away as the one and then misses as the other.
+        """
         del var_list
         for optimizer in self.optimizers:
-            optimizer.finalize_variable_values(optimizer._trainable_variables)
+            if optimizer.use_ema:
+                averages = optimizer._model_variables_moving_average
+                for weight, average in zip(optimizer._trainable_variables, averages, strict=True):
+                    weight.assign(ops.copy(average))
 
     @property
     def learning_rate(self):
