@@ -39,7 +39,7 @@ def test_elements(folder, cache):
     assert data.steps_per_epoch == len(data.train) == 51 // 8
     assert sum(len(y) for _, y in data.test) == data.info.counts["test"]
     for split in ("validation", "test"):
-        images, labels = data.arrays(split)
+        images, labels = data.arrays(split).values()
         batches = taken(getattr(data, split), 0, 99)
         np.testing.assert_array_equal(np.concatenate([x for x, _ in batches]), images)
         np.testing.assert_array_equal(np.concatenate([y for _, y in batches]), labels)
@@ -60,7 +60,7 @@ def test_fit_takes_it(folder):
 @pytest.mark.parametrize("cache", ["memory", "none"])
 def test_an_epoch_holds_each_image_once_with_its_label(folder, cache):
     data = load_dataset(folder, batch_size=17, cache=cache)  # 51 images: no remainder
-    images, labels = data.arrays("train")
+    images, labels = data.arrays("train").values()
     expected = sorted((image.tobytes(), label) for image, label in zip(images, labels, strict=True))
     orders = []
     for batches in (data.train, data.train, data.training_batches()):
@@ -190,9 +190,9 @@ def test_cifar10(cifar10):
     assert data.info.image_shape == (32, 32, 3)
     assert data.info.flips
     assert data.info.skipped == ()
-    np.testing.assert_array_equal(np.bincount(data.arrays("validation")[1]), [500] * 10)
+    np.testing.assert_array_equal(np.bincount(data.arrays("validation")["labels"]), [500] * 10)
     images, _ = next(iter(data.training_batches()))
     assert images.shape == (128, 32, 32, 3)
     # The channel means of CIFAR-10 are known: 125.3, 123.0, 113.9.
-    means = data.arrays("train")[0].mean((0, 1, 2))
+    means = data.arrays("train")["images"].mean((0, 1, 2))
     np.testing.assert_allclose(means, [125.3, 123.0, 113.9], atol=0.5)

@@ -25,7 +25,7 @@ def test_one_piece_is_split_70_10_20(make_folder):
     assert data.info.classes == ("cat", "dog")
     assert data.info.image_shape == (12, 12, 3)
     for split, counts in (("train", [14, 28]), ("validation", [2, 4]), ("test", [4, 8])):
-        np.testing.assert_array_equal(np.bincount(data.arrays(split)[1]), counts)
+        np.testing.assert_array_equal(np.bincount(data.arrays(split)["labels"]), counts)
     everything = [name for split in data.info.counts for name in names(data, split)]
     assert len({*everything}) == len(everything) == 60
     assert "70% train, 10% validation, 20% test" in " ".join(data.info.notes)
@@ -64,7 +64,7 @@ def test_validation_is_held_out_of_train_never_of_test(make_folder):
     folder = make_folder({"train/a": 30, "train/b": 10, "test/a": 4, "test/b": 4})
     data = load_dataset(folder)
     assert data.info.counts == {"train": 36, "validation": 4, "test": 8}
-    np.testing.assert_array_equal(np.bincount(data.arrays("validation")[1]), [3, 1])
+    np.testing.assert_array_equal(np.bincount(data.arrays("validation")["labels"]), [3, 1])
     assert {path.parent.parent.name for path in data.paths("validation")} == {"train"}
     assert data.info.notes == ("10% of the training images are held out for validation.",)
     assert data.paths("validation") == load_dataset(folder, seed=1).paths("validation")
@@ -73,20 +73,26 @@ def test_validation_is_held_out_of_train_never_of_test(make_folder):
 def test_pixels_labels_and_paths_belong_together(make_folder):
     data = load_dataset(make_folder({"a": 6, "b": 7}))
     for split in ("train", "validation", "test", "all"):
-        images, labels = data.arrays(split)
+        images, labels = data.arrays(split).values()
         assert images.dtype == np.uint8
         assert labels.dtype == np.int32
         for image, label, path in zip(images, labels, data.paths(split), strict=True):
             np.testing.assert_array_equal(image, read_image(path))
             assert data.info.classes[label] == path.parent.name
-    assert len(data.arrays("all")[0]) == 13
-    np.testing.assert_array_equal(data.arrays("all", limit=2)[0], data.arrays("all")[0][[0, -1]])
-    assert len(data.arrays("all", limit=99)[0]) == 13
+    assert len(data.arrays("all")["images"]) == 13
+    np.testing.assert_array_equal(
+        data.arrays("all", limit=2)["images"], data.arrays("all")["images"][[0, -1]]
+    )
+    assert len(data.arrays("all", limit=99)["images"]) == 13
     with pytest.raises(ValueError, match="limit=0"):
         data.arrays("all", limit=0)
     parts = list(data.batches("train", 4))
-    np.testing.assert_array_equal(np.concatenate([x for x, _ in parts]), data.arrays("train")[0])
-    np.testing.assert_array_equal(np.concatenate([y for _, y in parts]), data.arrays("train")[1])
+    np.testing.assert_array_equal(
+        np.concatenate([part["images"] for part in parts]), data.arrays("train")["images"]
+    )
+    np.testing.assert_array_equal(
+        np.concatenate([part["labels"] for part in parts]), data.arrays("train")["labels"]
+    )
 
 
 def test_files_below_a_class_belong_to_it_and_hidden_ones_do_not(make_folder):
@@ -132,7 +138,7 @@ def test_bad_files_are_left_out_and_named(make_folder, capsys, cache):
     assert found.keys() == reasons.keys()
     for name, reason in reasons.items():
         assert reason in found[name]
-    images, labels = data.arrays("all")
+    images, labels = data.arrays("all").values()
     for image, label, path in zip(images, labels, data.paths("all"), strict=True):
         np.testing.assert_array_equal(image, read_image(path))
         assert data.info.classes[label] == path.parent.name
@@ -170,7 +176,7 @@ def test_grey_only_if_every_image_is(make_folder, cache):
     (folder / "b" / "029.png").write_bytes(encoded(colour))
     mixed = load_dataset(folder, cache=cache)
     assert mixed.info.image_shape == (12, 12, 3)
-    images, _ = mixed.arrays("all")
+    images, _ = mixed.arrays("all").values()
     for image, path in zip(images, mixed.paths("all"), strict=True):
         np.testing.assert_array_equal(image, read_image(path))
     assert load_dataset(folder, cache=cache, channels=1).info.image_shape == (12, 12, 1)
@@ -204,7 +210,7 @@ def test_an_error_stops_the_reading(make_folder):
 def test_resize_mode_reaches_the_pixels(make_folder):
     folder = make_folder({"a": 3, "b": 3}, height=12, width=24)
     crop, stretch = (
-        load_dataset(folder, image_size=12, resize=mode).arrays("all")[0]
+        load_dataset(folder, image_size=12, resize=mode).arrays("all")["images"]
         for mode in ("crop", "stretch")
     )
     path = load_dataset(folder).paths("all")[0]
@@ -218,7 +224,7 @@ def test_cache_makes_no_difference(make_folder):
     kept, streamed = (load_dataset(folder, cache=cache, image_size=7) for cache in ("auto", "none"))
     assert kept._images.pixels is not None
     assert streamed._images.pixels is None
-    np.testing.assert_array_equal(kept.arrays("all")[0], streamed.arrays("all")[0])
+    np.testing.assert_array_equal(kept.arrays("all")["images"], streamed.arrays("all")["images"])
 
 
 def test_auto_cache_has_a_limit(make_folder, monkeypatch):
@@ -283,14 +289,14 @@ def test_class_without_readable_image(make_folder):
 def test_classes_of_the_training_set_number_all_splits(make_folder):
     folder = make_folder({"train/a": 3, "train/b": 3, "train/c": 3, "test/c": 2, "test/b": 1})
     data = load_dataset(folder)
-    np.testing.assert_array_equal(data.arrays("test")[1], [1, 2, 2])
+    np.testing.assert_array_equal(data.arrays("test")["labels"], [1, 2, 2])
 
 
 @pytest.mark.parametrize(
     ("argument", "value"),
     [
-        ("task", "detection"),
-        ("resize", "pad"),
+        ("task", "captioning"),
+        ("resize", "fit"),
         ("cache", "disk"),
         ("channels", 4),
         ("augment", "strong"),

@@ -309,7 +309,7 @@ def test_size_is_checked(size):
 
 
 def test_mode_and_image_are_checked():
-    with pytest.raises(ValueError, match="mode='pad'"):
-        fit_image(noise(0), 8, "pad")
+    with pytest.raises(ValueError, match="mode='fit'"):
+        fit_image(noise(0), 8, "fit")
     with pytest.raises(ValueError, match="float64"):
         fit_image(noise(0) / 255, 8)

@@ -18,10 +18,10 @@ def test_digits():
     assert data.info.image_shape == (8, 8, 1)
     assert data.info.classes == tuple("0123456789")
     assert data.paths("test") is None
-    images, labels = data.arrays("all")
+    images, labels = data.arrays("all").values()
     assert (images.min(), images.max()) == (0, 255)
     assert len(np.unique(images)) == 17
-    shares = np.bincount(data.arrays("train")[1]) / np.bincount(labels)
+    shares = np.bincount(data.arrays("train")["labels"]) / np.bincount(labels)
     np.testing.assert_allclose(shares, 0.7, atol=0.01)
     assert not data.info.flips
     assert any("not mirrored" in note for note in data.info.notes)
@@ -30,7 +30,7 @@ def test_digits():
 def test_digits_in_another_format():
     data = load_dataset("digits", image_size=(10, 12), channels=3)
     assert data.info.image_shape == (10, 12, 3)
-    images, _ = data.arrays("test")
+    images, _ = data.arrays("test").values()
     np.testing.assert_array_equal(images[..., 0], images[..., 2])
 
 
@@ -107,12 +107,12 @@ def test_prepared(toy, no_network, name, cache):
     assert data.info.counts == {"train": 27, "validation": 3, "test": 6}
     assert data.info.image_shape == (9, 10, 3)
     assert data.paths("train") is None
-    images, labels = data.arrays("all")
+    images, labels = data.arrays("all").values()
     pairs = {(image.tobytes(), label) for image, label in zip(images, labels, strict=True)}
     assert pairs == {
         (image.tobytes(), label) for split in content.values() for image, label in split
     }
-    test = {image.tobytes() for image in data.arrays("test")[0]}
+    test = {image.tobytes() for image in data.arrays("test")["images"]}
     assert test == {image.tobytes() for image, _ in content["test"]}
     assert next(iter(data.train))[0].shape == (4, 9, 10, 3)
 

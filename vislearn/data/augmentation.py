@@ -8,7 +8,9 @@ Example = dict[str, Any]
 AUGMENTATIONS = ("none", "crop", "standard")
 
 
-def get_augmentation(augment: str | None, *, flips: bool) -> Callable[[Example], Example] | None:
+def get_augmentation(
+    augment: str | None, *, flips: bool, task: str = "classification"
+) -> Callable[[Example], Example] | None:
     """The augmentation of this name, on dictionaries with uint8 `images` and a `seed`.
 
     Args:

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -21,12 +22,13 @@ class DatasetInfo:
     Attributes:
         source: Where it comes from: a folder, or a name.
         task: What it is for.
-        classes: Names of the classes in the order of their numbers.
+        classes: Names of the classes in the order of their numbers; none where nothing is named.
         image_shape: `(height, width, channels)`.
         counts: Number of images by split.
         skipped: Path and reason of each file that could not be used.
         flips: Whether a mirror image keeps its class.
         notes: What was decided on the way, such as which images were held out.
+        keypoints: Names of the key points of an object, where it has some.
     """
 
     source: str
@@ -37,15 +39,33 @@ class DatasetInfo:
     skipped: tuple[tuple[str, str], ...]
     flips: bool
     notes: tuple[str, ...]
+    keypoints: tuple[str, ...] = ()
+
+
+class Annotation(Protocol):
+    """What is known about each image, an array a picture: a NumPy array, or made on demand."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one picture's."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype: ...
+
+    def gather(self, indices: np.ndarray) -> np.ndarray:
+        """`(len(indices), *shape)`."""
+        ...
 
 
 class Dataset:
-    """Images and labels in splits; made by `load_dataset`.
+    """Images and their annotations in splits; made by `load_dataset`.
 
     Args:
         info: What is known about it.
         images: All images.
-        labels: `(n,)` class numbers of all images.
+        annotations: By name what is known about each image: arrays `(n, ...)`, such as `labels`,
+            `boxes` and `masks`, or what makes them on demand.
         splits: By split, the indices of its images in file order.
         batch_size: Images a batch.
         augment: Name of an augmentation, or a function from dictionary to dictionary.
@@ -56,7 +76,7 @@ class Dataset:
         self,
         info: DatasetInfo,
         images: Images,
-        labels: np.ndarray,
+        annotations: dict[str, np.ndarray | Annotation],
         splits: dict[str, np.ndarray],
         *,
         batch_size: int,
@@ -67,19 +87,20 @@ class Dataset:
         self.batch_size = batch_size
         self.seed = seed
         self._images = images
-        self._labels = labels.astype(np.int32)
+        self._annotations = annotations
         self._splits = splits
-        self._target = get_task(info.task, info.classes).target
         self._on_floats = augment if callable(augment) else None
-        self._on_pixels = None if callable(augment) else get_augmentation(augment, flips=info.flips)
+        self._on_pixels = (
+            None
+            if callable(augment)
+            else get_augmentation(augment, flips=info.flips, task=info.task)
+        )
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{count:,} {split}" for split, count in self.info.counts.items())
         height, width, channels = self.info.image_shape
-        return (
-            f"<Dataset {self.info.source}: {counts}; {len(self.info.classes)} classes; "
-            f"{height} x {width} x {channels}>"
-        )
+        classes = f"{len(self.info.classes)} classes; " if self.info.classes else ""
+        return f"<Dataset {self.info.source}: {counts}; {classes}{height} x {width} x {channels}>"
 
     # For `model.fit`.
 
@@ -87,10 +108,10 @@ class Dataset:
     def train(self):
         """One epoch of training batches, in another order and augmentation at each iteration.
 
-        A finite `tf.data.Dataset` of `(x, y)`: images float32 0..255
-        `(batch_size, height, width, channels)`, labels int32. The images that fill no batch are
-        left out, others each time. Its n-th iteration is the same in every process, given this
-        seed and that of `tf.random.set_seed`.
+        A finite `tf.data.Dataset` of the `(x, y)` of the task; for a classifier that is images,
+        float32 0..255 `(batch_size, height, width, channels)`, and labels, int32. The images that
+        fill no batch are left out, others each time. Its n-th iteration is the same in every
+        process, given this seed and that of `tf.random.set_seed`.
         """
         import tensorflow as tf
 
@@ -147,7 +168,7 @@ class Dataset:
     # For everything else, without TensorFlow.
 
     def arrays(self, split: str, limit: int | None = None) -> dict[str, np.ndarray]:
-        """The images and labels of a split, in file order.
+        """The images and annotations of a split, in file order.
 
         Args:
             split: `"train"`, `"validation"`, `"test"`, or `"all"` for these three in a row.
@@ -155,7 +176,13 @@ class Dataset:
                 order of their classes.
 
         Returns:
-            `images`, `(n, height, width, channels)` uint8, and `labels`, `(n,)` int32.
+            `images`, `(n, height, width, channels)` uint8, and by task
+            classification: `labels` `(n,)` int32;
+            detection: `boxes` `(n, N, 4)` float32 xyxy in pixels, `labels` `(n, N)` int32 and
+            `crowd` `(n, N)` bool, where rows of label -1 are padding, and what `extras` of
+            `load_dataset` asks for;
+            semantic segmentation: `masks` `(n, height, width)` uint8, 255 to be ignored;
+            generation: `labels` `(n,)` int32 where there are classes.
 
         Raises:
             ValueError: If there is no such split, or `limit` is less than 1.
@@ -165,21 +192,25 @@ class Dataset:
             if limit < 1:
                 raise ValueError(f"limit={limit!r} must be at least 1, or None.")
             indices = indices[np.linspace(0, len(indices) - 1, limit).round().astype(int)]
-        return {"images": self._images.gather(indices), "labels": self._labels[indices]}
+        return self._gather(indices)
 
-    def batches(self, split: str, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def batches(self, split: str, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
         """Like `arrays`, in batches, of which the last may be smaller."""
         indices = self._indices(split)
         for start in range(0, len(indices), batch_size):
-            chosen = indices[start : start + batch_size]
-            yield self._images.gather(chosen), self._labels[chosen]
+            yield self._gather(indices[start : start + batch_size])
 
     def paths(self, split: str) -> list[Path] | None:
         """The files of a split, in the order of `arrays`; None where the images have no files."""
-        sources = self._images.sources
-        if sources is None or isinstance(sources[0], bytes):
-            return None
-        return [sources[index] for index in self._indices(split)]
+        indices, sources = self._indices(split), self._images.sources
+        return [sources[index] for index in indices] if isinstance(sources[0], Path) else None
+
+    def _gather(self, indices: np.ndarray) -> dict[str, np.ndarray]:
+        found = {"images": self._images.gather(indices)}
+        for name, values in self._annotations.items():
+            array = isinstance(values, np.ndarray)
+            found[name] = values[indices] if array else values.gather(indices)
+        return found
 
     def _indices(self, split: str) -> np.ndarray:
         if split == "all":
@@ -229,26 +260,36 @@ class Dataset:
         return 1 if self._images.pixels is None else 2
 
     def _example(self, indices) -> Example:
-        """The images (uint8) and labels of a batch of indices."""
+        """The images (uint8) and annotations of a batch of indices."""
         import tensorflow as tf
 
-        labels = tf.gather(self._on_host["labels"], indices)
-        if self._images.pixels is not None:
-            return {"images": tf.gather(self._on_host["images"], indices), "labels": labels}
-        images = tf.numpy_function(self._images.gather, [indices], tf.uint8)
-        images = tf.ensure_shape(images, (indices.shape[0], *self._images.shape))
-        return {"images": images, "labels": labels}
+        found = {name: tf.gather(values, indices) for name, values in self._on_host.items()}
+        made = {
+            name: values
+            for name, values in self._annotations.items()
+            if not isinstance(values, np.ndarray)
+        }
+        if self._images.pixels is None:
+            made["images"] = self._images
+        for name, values in made.items():
+            value = tf.numpy_function(values.gather, [indices], tf.as_dtype(values.dtype))
+            found[name] = tf.ensure_shape(value, (indices.shape[0], *values.shape))
+        return found
 
     @functools.cached_property
     def _on_host(self) -> dict:
-        """Pixels and labels as tensors in host memory, shared by all pipelines."""
+        """Pixels and arrays as tensors in host memory, shared by all pipelines."""
         import tensorflow as tf
 
+        arrays = {k: v for k, v in self._annotations.items() if isinstance(v, np.ndarray)}
+        if self._images.pixels is not None:
+            arrays["images"] = self._images.pixels
         with tf.device("CPU:0"), tf.init_scope():
-            tensors = {"labels": tf.constant(self._labels)}
-            if self._images.pixels is not None:
-                tensors["images"] = tf.constant(self._images.pixels)
-        return tensors
+            return {name: tf.constant(values) for name, values in arrays.items()}
+
+    @functools.cached_property
+    def _target(self):
+        return get_task(self.info.task, self.info.classes).target
 
     def _finished(self, example: Example, *, augment: bool):
         """From pixels to the `(x, y)` of the task."""

@@ -29,7 +29,8 @@ Source = str | os.PathLike | bytes | BinaryIO
 
 # A photo of 100 million pixels takes 300 MB when decoded; nothing larger is decoded unasked.
 MAX_PIXELS = 100_000_000
-RESIZE_MODES = ("crop", "stretch")
+RESIZE_MODES = ("crop", "stretch", "pad")
+PAD_GREY = 114  # near the mean of photographs
 # Names that a search for images goes by; what a file is, its first bytes tell.
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 
@@ -164,33 +165,87 @@ def read_image(
     return pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis]
 
 
-def fit_image(image: np.ndarray, size: int | tuple[int, int], mode: str = "crop") -> np.ndarray:
-    """Brings an image to a size, with Pillow's bilinear filter (antialiased).
+def read_mask(source: Source, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Decodes an image whose values are numbers or colours of classes, not brightness.
 
     Args:
-        image: `(height, width, channels)` uint8 of 1 or 3 channels.
-        size: Side in pixels, or `(height, width)`.
-        mode: `"crop"` scales until the size is just covered, keeping proportions, and takes the
-            centre; `"stretch"` scales height and width apart.
+        source: A path, the bytes of a file, or a file object.
+        max_pixels: Largest width times height that is decoded.
 
     Returns:
-        `(*size, channels)` uint8; the image itself where it has that size already.
+        `(height, width)` uint8 of the values of a grey image or the palette numbers of one with a
+        palette, `(height, width, 3)` uint8 for colours.
 
     Raises:
-        ValueError: If an argument is none of these.
+        ImageError: As `read_image`, or if it has 16 bits a pixel or transparency.
+        OSError: If the file can't be read.
     """
-    height, width = checked_size(size)
+    name, data = _read(source)
+    try:
+        _, image = _open(name, data, max_pixels)
+        image.load()
+        ImageOps.exif_transpose(image, in_place=True)
+        if image.mode not in ("1", "L", "P", "RGB"):
+            raise ImageError(
+                name, f"a mask has 8-bit numbers or RGB colours; this one is {image.mode}"
+            )
+        return np.asarray(image).astype(np.uint8)
+    except ImageError:
+        raise
+    except _DAMAGE as error:
+        raise ImageError(name, f"damaged image ({error})") from error
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """How an image is brought to a size: which part of it fills which part of the result.
+
+    Attributes:
+        size: `(height, width)` of the result.
+        box: `(left, top, right, bottom)` of the part that is taken, in pixels of the image.
+        inner: `(height, width)` of what it fills, from the upper left corner on.
+    """
+
+    size: tuple[int, int]
+    box: tuple[float, float, float, float]
+    inner: tuple[int, int]
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Factors of x and y."""
+        left, top, right, bottom = self.box
+        return self.inner[1] / (right - left), self.inner[0] / (bottom - top)
+
+    @property
+    def shift(self) -> tuple[float, float]:
+        """What is added to x and y after the scaling."""
+        return -self.box[0] * self.scale[0], -self.box[1] * self.scale[1]
+
+    def points(self, xy: np.ndarray) -> np.ndarray:
+        """Moves points `(..., 2)` with the image."""
+        return xy * np.float64(self.scale) + np.float64(self.shift)
+
+    def mask(self, mask: np.ndarray, fill=0) -> np.ndarray:
+        """Moves values that can't be mixed, `(height, width)`, with the image: the nearest."""
+        rows, columns = (
+            ((np.arange(self.inner[axis]) + 0.5) / self.scale[1 - axis] + self.box[1 - axis])
+            .astype(int)
+            .clip(0, mask.shape[axis] - 1)
+            for axis in (0, 1)
+        )
+        moved = np.full(self.size, fill, mask.dtype)
+        moved[: self.inner[0], : self.inner[1]] = mask[rows[:, np.newaxis], columns]
+        return moved
+
+
+def plan_fit(own: tuple[int, int], size: tuple[int, int], mode: str = "crop") -> Fit:
+    """How an image of one `(height, width)` is brought to another; see `fit_image`."""
     if mode not in RESIZE_MODES:
         raise ValueError(f"resize mode={mode!r} must be one of {RESIZE_MODES}.")
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3):
-        raise ValueError(
-            f"image has type {image.dtype} and shape {image.shape}; "
-            "it must be uint8 of shape (height, width, 1 or 3)."
-        )
-    own_height, own_width, channels = image.shape
-    if (own_height, own_width) == (height, width):
-        return image
-    box = (0.0, 0.0, float(own_width), float(own_height))
+    (own_height, own_width), (height, width) = own, size
+    box, inner = (0.0, 0.0, float(own_width), float(own_height)), size
+    if own == size:
+        return Fit(size, box, inner)
     if mode == "crop":
         # Cropping before scaling is the same picture, and never makes a huge one of a thin strip.
         scale = min(own_height / height, own_width / width)
@@ -198,9 +253,47 @@ def fit_image(image: np.ndarray, size: int | tuple[int, int], mode: str = "crop"
         left = max((own_width - width * scale) / 2, 0.0)
         top = max((own_height - height * scale) / 2, 0.0)
         box = (left, top, own_width - left, own_height - top)
+    elif mode == "pad":
+        scale = min(height / own_height, width / own_width)
+        inner = max(round(own_height * scale), 1), max(round(own_width * scale), 1)
+    return Fit(size, box, inner)
+
+
+def fit_image(image: np.ndarray, size: int | tuple[int, int], mode: str = "crop") -> np.ndarray:
+    """Brings an image to a size, with Pillow's bilinear filter (antialiased).
+
+    Args:
+        image: `(height, width, channels)` uint8 of 1 or 3 channels.
+        size: Side in pixels, or `(height, width)`.
+        mode: `"crop"` scales until the size is just covered, keeping proportions, and takes the
+            centre; `"stretch"` scales height and width apart; `"pad"` scales until all of it fits,
+            keeping proportions, and fills with grey (114) at the right or at the bottom.
+
+    Returns:
+        `(*size, channels)` uint8; the image itself where it has that size already.
+
+    Raises:
+        ValueError: If an argument is none of these.
+    """
+    size = checked_size(size)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3):
+        raise ValueError(
+            f"image has type {image.dtype} and shape {image.shape}; "
+            "it must be uint8 of shape (height, width, 1 or 3)."
+        )
+    fit = plan_fit(image.shape[:2], size, mode)
+    if image.shape[:2] == size:
+        return image
+    channels = image.shape[2]
     picture = Image.fromarray(image if channels == 3 else image[:, :, 0])
-    fitted = picture.resize((width, height), Image.Resampling.BILINEAR, box=box)
-    return np.asarray(fitted).reshape(height, width, channels)
+    height, width = fit.inner
+    fitted = picture.resize((width, height), Image.Resampling.BILINEAR, box=fit.box)
+    fitted = np.asarray(fitted).reshape(height, width, channels)
+    if fit.inner == size:
+        return fitted
+    padded = np.full((*size, channels), PAD_GREY, np.uint8)
+    padded[:height, :width] = fitted
+    return padded
 
 
 def checked_size(size: int | tuple[int, int]) -> tuple[int, int]:

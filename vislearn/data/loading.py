@@ -2,18 +2,34 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from vislearn.data import prepared
-from vislearn.data.augmentation import AUGMENTATIONS, Example
+from vislearn.data import prepared, shapes
+from vislearn.data.annotations import InstanceMasks, Repairs, SemanticMasks, move, pack, settle
+from vislearn.data.augmentation import Example, get_augmentation
+from vislearn.data.coco import find_coco, list_coco
 from vislearn.data.dataset import Dataset, DatasetInfo
-from vislearn.data.folders import list_folder
-from vislearn.data.images import MAX_PIXELS, RESIZE_MODES, checked_size, fit_image
-from vislearn.data.reading import CACHES, Format, Images, MixedSizesError, read_images
+from vislearn.data.folders import check_folder, list_folder, list_images
+from vislearn.data.images import MAX_PIXELS, RESIZE_MODES, checked_size
+from vislearn.data.masks import list_masks
+from vislearn.data.reading import (
+    CACHES,
+    Format,
+    Images,
+    Listing,
+    MixedSizesError,
+    keeps_in_memory,
+    read_images,
+)
 from vislearn.data.splits import HELD_OUT, ONE_PIECE, SPLITS, stratified_split
+from vislearn.data.voc import find_voc, list_voc
+
+TASKS = ("classification", "detection", "semantic_segmentation", "generation")
+DEFAULT_RESIZE = {"detection": "stretch"}  # Objects at the border must not be cut off.
+EXTRAS = ("instance_masks", "keypoints")
 
 
 def load_dataset(
@@ -25,27 +41,41 @@ def load_dataset(
     batch_size: int = 32,
     augment: str | Callable[[Example], Example] | None = None,
     data_dir: str | Path | None = None,
+    annotations: str | Path | None = None,
+    extras: Sequence[str] = (),
     seed: int = 0,
     channels: int | None = None,
-    resize: str = "crop",
+    resize: str | None = None,
     cache: str = "auto",
     strict: bool = False,
     max_pixels: int = MAX_PIXELS,
     quiet: bool = False,
 ) -> Dataset:
-    """Loads a set of classified images.
+    """Loads a data set: images, and what a task has to know about them.
 
-    The training set keeps its role, and so does the test set, which is never touched to make
-    another. Where there is no validation set, 10% of the training images are held out for it.
-    Data that comes in one piece is split into 70% for training, 10% for validation and 20% for
-    testing. All splits are stratified by class and depend on the names of the files only: two runs
-    with different seeds learn from, and are measured on, the same images.
+    Official splits keep their roles. The test set is never touched to make another. Where there is
+    no validation set, 10% of the training images are held out for it. Data that comes in one piece
+    is split into 70% for training, 10% for validation and 20% for testing. All splits are
+    stratified by class (of a picture with several objects, by the rarest of them) and depend on
+    the names of the files only: two runs with different seeds learn from, and are measured on, the
+    same images.
+
+    What a folder has to hold depends on the task; `info.notes` says what was recognised.
+
+    classification: a folder for each class, or `train/` and `test/` or `val/` of such.
+    detection: Pascal VOC (`Annotations/*.xml`, `JPEGImages/`, `ImageSets/Main/*.txt`) or COCO
+        (`annotations/instances_SPLIT.json` beside folders of images), in it or one level down.
+    semantic_segmentation: `images/` and `masks/` with files of the same names, or `train/images/`
+        and so on. Masks are grey or palette images of class numbers, or colours; 255 is ignored.
+    generation: any images; folders for classes are understood, and not needed.
+
+    Boxes are clipped to their image, and dropped where nothing is left; `info.notes` counts that.
 
     Args:
-        source: A folder with a folder for each class, or with `train/` and `test/` or `val/` of
-            such; `"digits"`, the 1,797 handwritten digits of scikit-learn; or the name of a data
-            set that TFDS has prepared on this machine, such as `"cifar10"`.
-        task: What it is for.
+        source: A folder; `"digits"`, the 1,797 handwritten digits of scikit-learn; `"shapes"` or
+            `"shapes/NAME"`, coloured shapes drawn on the spot, for every task; or the name of a
+            data set that TFDS has prepared on this machine, such as `"cifar10"`.
+        task: `"classification"`, `"detection"`, `"semantic_segmentation"` or `"generation"`.
         image_size: Side in pixels, or `(height, width)`, to which images are brought; None for
             their own, if all have the same.
         fallback_size: Size for the case that `image_size` is None and the images differ in size;
@@ -54,32 +84,41 @@ def load_dataset(
         augment: What is done to training images: None or `"none"`, `"crop"` (moved by up to an
             eighth of the side), `"standard"` (also mirrored, where a mirror image keeps its class),
             or a function from dictionary to dictionary, called with whole batches: `images` float32
-            0..255 `(batch, height, width, channels)`, `labels`, and `seed`, two integers that no
-            other batch of the training has.
+            0..255 `(batch, height, width, channels)`, the annotations as in `Dataset.arrays`, and
+            `seed`, two integers that no other batch of the training has.
         data_dir: Where TFDS data sets are prepared; None for TFDS's own place.
+        annotations: Where the annotations are, if not with the images: a COCO file for the images
+            in `source`, or a folder of masks that is built like `source`.
+        extras: What else detection needs: `"instance_masks"`, `"keypoints"`.
         seed: Seed of order and augmentation.
         channels: 3 for colour, 1 for grey; None for grey if every image is grey.
-        resize: `"crop"` to scale and take the centre, `"stretch"` to change proportions.
+        resize: `"crop"` to scale and take the centre, `"stretch"` to change proportions, `"pad"`
+            to scale and fill with grey at the right or at the bottom; None for `"stretch"` in
+            detection, `"crop"` in the other tasks. Annotations move with the image.
         cache: `"memory"` keeps all pixels (uint8) in memory, `"none"` decodes the files anew in
             each epoch, `"auto"` keeps up to 2 GiB of pixels.
         strict: Raise for the first file that is no sound image, instead of leaving it out and
-            naming it in `info.skipped`.
+            naming it in `info.skipped`, and for the first box that would be clipped or dropped.
         max_pixels: Files of more pixels are not decoded.
         quiet: Show no progress and no summary of files left out.
 
     Raises:
         ValueError: If an argument is unfit, if there is nothing to learn from (one class, a class
-            without images), if images differ in size and no size is given, or, as `ImageError`,
-            if `strict` and a file is no sound image.
+            without images), if images differ in size and no size is given, if an annotation is
+            malformed, or, as `ImageError`, if `strict` and a file is no sound image.
         FileNotFoundError: If there is no such folder, or the data set is not prepared.
     """
+    resize = DEFAULT_RESIZE.get(task, "crop") if resize is None else resize
     _check(
-        task=(task, ("classification",)),
+        task=(task, TASKS),
         resize=(resize, RESIZE_MODES),
         cache=(cache, CACHES),
         channels=(channels, (None, 1, 3)),
-        augment=("none" if callable(augment) or augment is None else augment, AUGMENTATIONS),
     )
+    for extra in extras:
+        _check(extras=(extra, EXTRAS if task == "detection" else ()))
+    if not callable(augment):
+        get_augmentation(augment, flips=True, task=task)  # Raises what it raises before the work.
     if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
         raise ValueError(f"batch_size={batch_size!r} must be a positive integer.")
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**31:
@@ -88,22 +127,18 @@ def load_dataset(
     fallback = None if fallback_size is None else checked_size(fallback_size)
     format = Format(size, channels, resize, max_pixels)
 
-    notes: list[str] = []
-    skipped: list[tuple[str, str]] = []
-    if source == "digits":
-        pixels, labels = prepared.digits()
-        classes = tuple("0123456789")
-        images = _array_images(pixels, format)
-        splits = {"all": np.arange(len(labels))}
-    else:
-        classes, files, found = _find(source, data_dir)
-        notes += found
-        images, labels, splits, skipped = _read(
-            files, format, fallback, cache=cache, strict=strict, quiet=quiet, notes=notes
-        )
-        _check_every_class_has_images(source, classes, labels, splits)
-
-    splits = _with_held_out(splits, labels, notes)
+    listing = _find(source, task, data_dir, annotations, extras, quiet)
+    classes, notes = listing.classes, [*listing.notes]
+    images, known, splits, skipped = _read(
+        listing.files, format, fallback, cache=cache, strict=strict, quiet=quiet, notes=notes
+    )
+    _check_every_split_has_images(source, splits)
+    arrays, strata = _annotate(
+        task, images, known, classes, extras=extras, cache=cache, strict=strict, notes=notes
+    )
+    if task == "classification":
+        _check_every_class_has_images(source, classes, strata, splits)
+    splits = _with_held_out(splits, strata, notes)
     flips = prepared.mirror_keeps_class(str(source), classes)
     if augment == "standard" and not flips:
         notes.append("Images are not mirrored: their classes look like written signs.")
@@ -116,8 +151,9 @@ def load_dataset(
         skipped=tuple(skipped),
         flips=flips,
         notes=tuple(notes),
+        keypoints=listing.keypoints if "keypoints" in extras else (),
     )
-    return Dataset(info, images, labels, splits, batch_size=batch_size, augment=augment, seed=seed)
+    return Dataset(info, images, arrays, splits, batch_size=batch_size, augment=augment, seed=seed)
 
 
 def _check(**arguments) -> None:
@@ -126,27 +162,50 @@ def _check(**arguments) -> None:
             raise ValueError(f"{name}={value!r} must be one of {allowed}.")
 
 
-def _find(source: str | Path, data_dir):
-    """Classes, files and notes of a folder or of a TFDS data set."""
+def _find(source: str | Path, task: str, data_dir, annotations, extras, quiet: bool) -> Listing:
+    """What there is to read, decided by task and layout."""
+    if isinstance(source, str) and not Path(source).expanduser().exists():
+        if (config := shapes.find_config(source, task)) is not None:
+            with _progress("Drawing shapes", sum(dict(config.counts).values()), quiet) as progress:
+                return shapes.list_shapes(config, task, progress)
+        if prepared.TFDS_NAME.fullmatch(source):
+            if task not in ("classification", "generation"):
+                raise ValueError(
+                    f"{source!r} is no folder, and sets of TFDS and digits are not read for "
+                    f"task={task!r}."
+                )
+            return (
+                prepared.digits() if source == "digits" else prepared.tfds_files(source, data_dir)
+            )
     folder = Path(source).expanduser()
-    if isinstance(source, str) and not folder.exists() and prepared.TFDS_NAME.fullmatch(source):
-        return prepared.tfds_files(source, data_dir)
-    return list_folder(folder)
-
-
-def _array_images(pixels: np.ndarray, format: Format) -> Images:
-    """Grey images that are in memory already, brought to a format."""
-    if format.size is not None:
-        pixels = np.stack([fit_image(image, format.size, format.resize) for image in pixels])
-    if format.channels == 3:
-        pixels = np.repeat(pixels, 3, axis=-1)
-    return Images(pixels.shape[1:], pixels)
+    if annotations is not None and task not in ("detection", "semantic_segmentation"):
+        raise ValueError(f"annotations={str(annotations)!r} is of no use for task={task!r}.")
+    if task == "classification":
+        return list_folder(folder)
+    if task == "generation":
+        return list_images(folder)
+    check_folder(folder)
+    if task == "semantic_segmentation":
+        return list_masks(folder, None if annotations is None else Path(annotations))
+    if annotations is not None:
+        return list_coco({"all": (Path(annotations), folder)}, extras)
+    if (root := find_voc(folder)) is not None:
+        if extras:
+            raise ValueError(f"extras={tuple(extras)!r}: Pascal VOC boxes have none of these.")
+        return list_voc(root)
+    if found := find_coco(folder):
+        return list_coco(found, extras)
+    raise ValueError(
+        f"{folder} has no boxes that could be read: neither Annotations/ and JPEGImages/ (Pascal "
+        "VOC), nor annotations/instances_SPLIT.json (COCO); pass annotations= for a COCO file "
+        "elsewhere."
+    )
 
 
 def _read(files, format, fallback, *, cache, strict, quiet, notes):
     """Decodes the files of all splits, and says which were left out."""
     sources = [source for split in files.values() for source, _ in split]
-    labels = np.array([label for split in files.values() for _, label in split], np.int32)
+    known = [annotation for split in files.values() for _, annotation in split]
     split_of = np.repeat([*files], [len(split) for split in files.values()])
 
     def read(format):
@@ -173,18 +232,76 @@ def _read(files, format, fallback, *, cache, strict, quiet, notes):
         )
     keep = np.ones(len(sources), bool)
     keep[[item.index for item in left_out]] = False
-    labels, split_of = labels[keep], split_of[keep]
+    known, split_of = [known[index] for index in np.flatnonzero(keep)], split_of[keep]
     splits = {split: np.flatnonzero(split_of == split) for split in files}
     skipped = [(item.error.name, item.error.reason) for item in left_out]
-    return images, labels, splits, skipped
+    return images, known, splits, skipped
+
+
+def _annotate(task, images: Images, known, classes, *, extras, cache, strict, notes):
+    """Brings annotations to the size of the images, as arrays.
+
+    Returns:
+        The arrays by name, and `(n,)` numbers of the strata that splits are drawn from.
+    """
+    if task == "classification" or (task == "generation" and classes):
+        labels = np.array(known, np.int32)
+        return {"labels": labels}, labels
+    if task == "generation":
+        return {}, np.zeros(len(known), np.int32)
+    fits = [images.fit_of(index) for index in range(len(known))]
+    if task == "semantic_segmentation":
+        masks = SemanticMasks(known, fits, images.shape[:2])
+        _check_mask_sizes(masks, images)
+        if keeps_in_memory(cache, len(known), masks.shape):
+            masks = masks.gather(np.arange(len(known)))
+        return {"masks": masks}, np.zeros(len(known), np.int32)
+    repairs = Repairs(strict)
+    pictures, lost = [], 0
+    for objects, size, fit in zip(known, images.own_sizes.tolist(), fits, strict=True):
+        moved, dropped = move(settle(objects, tuple(size), repairs), fit)
+        pictures.append(moved)
+        lost += dropped
+    notes += repairs.notes()
+    if lost:
+        notes.append(f"{lost:,} objects were mostly cut off with the borders of their images.")
+    arrays = pack(pictures)
+    if "keypoints" not in extras:
+        arrays.pop("keypoints", None)
+    if "instance_masks" in extras:
+        shape = (arrays["labels"].shape[1], *images.shape[:2])
+        arrays["instance_masks"] = InstanceMasks([p.regions for p in pictures], fits, shape)
+    return arrays, _rarest(arrays["labels"], len(classes))
+
+
+def _check_mask_sizes(masks: SemanticMasks, images: Images) -> None:
+    """Every mask is read once, which is its check; it must be as large as its image."""
+    for mask, size, source in zip(masks.masks, images.own_sizes, images.sources, strict=True):
+        shape = mask.read().shape
+        if shape != tuple(size):
+            name = source if isinstance(source, Path) else "an image"
+            raise ValueError(
+                f"{mask}: the mask has {shape[1]} x {shape[0]} pixels, and {name} has "
+                f"{size[1]} x {size[0]}."
+            )
+
+
+def _rarest(labels: np.ndarray, classes: int) -> np.ndarray:
+    """By picture the class that fewest pictures have; `classes` for one without objects."""
+    present = (labels[:, :, np.newaxis] == np.arange(classes)).any(1)  # (pictures, classes)
+    counts = np.where(present, present.sum(0), len(labels) + 1)
+    return np.where(present.any(1), counts.argmin(1), classes)
 
 
 def _check_every_class_has_images(source, classes, labels, splits) -> None:
-    """An empty class or split here is one whose files were all left out."""
+    """An empty class here is one whose files were all left out."""
     present = labels[splits["train" if "train" in splits else "all"]]
     for number, name in enumerate(classes):
         if not np.any(present == number):
             raise ValueError(f"{source}: no file of the class {name!r} can be read as an image.")
+
+
+def _check_every_split_has_images(source, splits) -> None:
     for split, indices in splits.items():
         if not len(indices):
             raise ValueError(f"{source}: no file of the {split} split can be read as an image.")

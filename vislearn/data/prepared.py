@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vislearn.data.reading import Listing
 from vislearn.data.splits import SPLITS
 
 # `name`, `name/config`, `name:1.2.3`: what TFDS accepts, less its namespaces.
@@ -14,24 +15,19 @@ TFDS_NAME = re.compile(r"[a-z]\w*(/[\w.\-]+)?(:[\w.*]+)?")
 _WRITTEN = ("kmnist", "omniglot", "cmaterdb", "mnist_corrupted")
 
 
-def digits() -> tuple[np.ndarray, np.ndarray]:
-    """The 1,797 handwritten digits of scikit-learn.
-
-    Returns:
-        `(1797, 8, 8, 1)` uint8 images, scaled from 0..16 to 0..255, and `(1797,)` int32 labels.
-    """
+def digits() -> Listing:
+    """The 1,797 handwritten digits of scikit-learn: `(8, 8, 1)`, scaled from 0..16 to 0..255."""
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
         raise ImportError("The digits need scikit-learn: pip install 'vislearn[data]'.") from error
     images, labels = load_digits(return_X_y=True)
     images = np.rint(images * (255 / 16)).astype(np.uint8)
-    return images.reshape(-1, 8, 8, 1), labels.astype(np.int32)
+    images = images.reshape(-1, 8, 8, 1)
+    return Listing(tuple("0123456789"), {"all": [*zip(images, labels, strict=True)]}, [])
 
 
-def tfds_files(
-    name: str, data_dir: str | Path | None
-) -> tuple[tuple[str, ...], dict[str, list[tuple[bytes, int]]], list[str]]:
+def tfds_files(name: str, data_dir: str | Path | None) -> Listing:
     """The encoded images of a TFDS data set that is prepared on this machine; never downloads.
 
     Args:
@@ -39,8 +35,8 @@ def tfds_files(
         data_dir: Where data sets are prepared; None for TFDS's own place.
 
     Returns:
-        The names of the classes, by split the `(content of the file, class number)` of each image
-        (in the split `"all"` where TFDS has only one), and notes on what was left out.
+        The contents of the files with class numbers (in the split `"all"` where TFDS has only
+        one), and notes on what was left out.
 
     Raises:
         ValueError: If TFDS knows no such data set (the message suggests near names), or it has no
@@ -69,7 +65,7 @@ def tfds_files(
         raise ValueError(f"{name} has no split 'train'; it has {sorted(builder.info.splits)}.")
     if len(files) == 1:
         files = {"all": files["train"]}
-    return tuple(builder.info.features[label].names), files, notes
+    return Listing(tuple(builder.info.features[label].names), files, notes)
 
 
 def _features(tfds, name: str, info) -> tuple[str, str]:
@@ -97,7 +93,7 @@ def _not_prepared(tfds, name: str, data_dir) -> Exception:
     known = tfds.list_builders(with_community_datasets=False)
     base = re.split(r"[/:]", name)[0]
     if base not in known:
-        near = difflib.get_close_matches(base, [*known, "digits"], n=3)
+        near = difflib.get_close_matches(base, [*known, "digits", "shapes"], n=3)
         hint = f" Did you mean {' or '.join(near)}?" if near else ""
         return ValueError(f"{name!r} is neither a folder nor a data set of TFDS.{hint}")
     place = "" if data_dir is None else f", data_dir={str(data_dir)!r}"
@@ -117,7 +113,7 @@ def mirror_keeps_class(source: str, classes: tuple[str, ...]) -> bool:
         source: Name of the data set.
         classes: Names of the classes: numbers or single characters stand for written signs.
     """
-    written = source.startswith(_WRITTEN) or all(
-        len(name) == 1 or name.lstrip("-").isdecimal() for name in classes
+    written = source.startswith(_WRITTEN) or (
+        bool(classes) and all(len(name) == 1 or name.lstrip("-").isdecimal() for name in classes)
     )
     return not written

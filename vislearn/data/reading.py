@@ -7,15 +7,38 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from vislearn.data.images import MAX_PIXELS, ImageError, fit_image, read_image
+from vislearn.data.images import MAX_PIXELS, Fit, ImageError, fit_image, plan_fit, read_image
+
+# A file, the content of one, or the pixels themselves: (height, width, 1 or 3) uint8.
+Source = Path | bytes | np.ndarray
 
 # Pixels beyond this stay in their files under cache="auto".
 AUTO_CACHE_BYTES = 2 * 2**30
 CACHES = ("auto", "memory", "none")
 _CHUNK = 16  # files a task: small ones take 0.1 ms each, hardly more than handing them over
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """What a reader finds before any picture is decoded.
+
+    Attributes:
+        classes: Names of the classes in the order of their numbers; may be empty.
+        files: By split each picture and what is known about it: a class number, `Objects`, a
+            `SemanticMask` or None. One split `"all"` where the data comes in one piece.
+        notes: What was decided on the way.
+        keypoints: Names of the key points of an object.
+    """
+
+    classes: tuple[str, ...]
+    files: dict[str, list[tuple[Source, Any]]]
+    notes: list[str]
+    keypoints: tuple[str, ...] = ()
 
 
 class MixedSizesError(ValueError):
@@ -38,9 +61,23 @@ class Format:
     resize: str = "crop"
     max_pixels: int = MAX_PIXELS
 
-    def read(self, source: Path | bytes) -> np.ndarray:
-        """`(height, width, channels)` uint8 of one file."""
-        image = read_image(source, channels=self.channels, max_pixels=self.max_pixels)
+    def read(self, source: Source) -> np.ndarray:
+        """`(height, width, channels)` uint8 of one source."""
+        return self.fit(self.decode(source))
+
+    def decode(self, source: Source) -> np.ndarray:
+        """The image at its own size."""
+        if not isinstance(source, np.ndarray):
+            return read_image(source, channels=self.channels, max_pixels=self.max_pixels)
+        channels = source.shape[2] if self.channels is None else self.channels
+        if channels == source.shape[2]:
+            return source
+        if channels == 3:
+            return np.repeat(source, 3, axis=2)
+        return np.asarray(Image.fromarray(source).convert("L"))[:, :, np.newaxis]
+
+    def fit(self, image: np.ndarray) -> np.ndarray:
+        """The image at the size of the format."""
         return image if self.size is None else fit_image(image, self.size, self.resize)
 
 
@@ -51,14 +88,22 @@ class Images:
     Attributes:
         shape: `(height, width, channels)` of each.
         pixels: `(n, height, width, channels)` uint8, or None where they stay in files.
-        sources: Path or content of each file, in the same order; None for images without files.
-        format: How a file is read.
+        sources: Path, content or pixels of each image, in the same order.
+        format: How a source is read.
+        own_sizes: `(n, 2)`, height and width of each source before it was brought to this shape.
     """
 
     shape: tuple[int, int, int]
     pixels: np.ndarray | None
-    sources: Sequence[Path | bytes] | None = None
-    format: Format = Format()
+    sources: Sequence[Source]
+    format: Format
+    own_sizes: np.ndarray
+    dtype = np.dtype(np.uint8)
+
+    def fit_of(self, index: int) -> Fit:
+        """How this image was brought to its size, to move its annotations with it."""
+        height, width = self.own_sizes[index].tolist()
+        return plan_fit((height, width), self.shape[:2], self.format.resize)
 
     def gather(self, indices: np.ndarray) -> np.ndarray:
         """The images of these indices, `(len(indices), height, width, channels)` uint8."""
@@ -87,7 +132,7 @@ class Skipped:
 
 
 def read_images(
-    sources: Sequence[Path | bytes],
+    sources: Sequence[Source],
     format: Format,
     *,
     cache: str = "auto",
@@ -97,7 +142,7 @@ def read_images(
     """Decodes every file, which is also the check of each.
 
     Args:
-        sources: Path or content of each file.
+        sources: Path, content or pixels of each image.
         format: How they are read. Where `size` is None all must have the same; where `channels` is
             None it becomes 1 if every image is grey, else 3.
         cache: `"memory"` keeps the pixels, `"none"` leaves them in the files, `"auto"` keeps them
@@ -114,6 +159,7 @@ def read_images(
         ValueError: If no image can be read.
     """
     skipped: list[Skipped] = []
+    own_sizes: list[tuple[int, int]] = []
     first, shape, pixels = None, None, None
     # Closed at once when something is wrong, so that the threads don't go on behind the error.
     with contextlib.closing(_decoded(sources, format)) as decoded:
@@ -124,6 +170,8 @@ def read_images(
                     raise image
                 skipped.append(Skipped(index, image))
                 continue
+            image, own_size = image
+            own_sizes.append(own_size)
             if shape is None:
                 first, shape = index, image.shape
                 pixels = _allocate(len(sources), shape, cache)
@@ -150,11 +198,13 @@ def read_images(
     if pixels is not None and skipped:
         pixels = pixels[kept]
     exact = dataclasses.replace(format, size=shape[:2], channels=shape[2])
-    return Images(shape, pixels, [sources[index] for index in kept], exact), skipped
+    return Images(
+        shape, pixels, [sources[index] for index in kept], exact, np.array(own_sizes)
+    ), skipped
 
 
-def _decoded(sources, format: Format) -> Iterator[np.ndarray | ImageError]:
-    """The image of each file in order, or the reason why there is none."""
+def _decoded(sources, format: Format) -> Iterator[tuple[np.ndarray, tuple[int, int]] | ImageError]:
+    """The image of each source in order and its own size, or the reason why there is none."""
     pool = ThreadPoolExecutor(_workers(), thread_name_prefix="vislearn-images")
     chunks = [sources[start : start + _CHUNK] for start in range(0, len(sources), _CHUNK)]
     try:
@@ -164,11 +214,12 @@ def _decoded(sources, format: Format) -> Iterator[np.ndarray | ImageError]:
         pool.shutdown(cancel_futures=True)
 
 
-def _read_chunk(sources, format: Format) -> list[np.ndarray | ImageError]:
-    found: list[np.ndarray | ImageError] = []
+def _read_chunk(sources, format: Format):
+    found = []
     for source in sources:
         try:
-            found.append(format.read(source))
+            image = format.decode(source)
+            found.append((format.fit(image), image.shape[:2]))
         except ImageError as error:
             found.append(error)
         except OSError as error:
@@ -176,9 +227,13 @@ def _read_chunk(sources, format: Format) -> list[np.ndarray | ImageError]:
     return found
 
 
+def keeps_in_memory(cache: str, count: int, shape: tuple[int, ...]) -> bool:
+    """Whether so many uint8 arrays of this shape are kept under this `cache`."""
+    return cache == "memory" or (cache == "auto" and count * np.prod(shape) <= AUTO_CACHE_BYTES)
+
+
 def _allocate(count: int, shape: tuple[int, ...], cache: str) -> np.ndarray | None:
-    fits = cache == "memory" or (cache == "auto" and count * np.prod(shape) <= AUTO_CACHE_BYTES)
-    return np.empty((count, *shape), np.uint8) if fits else None
+    return np.empty((count, *shape), np.uint8) if keeps_in_memory(cache, count, shape) else None
 
 
 def _describe(sources, index: int, shape: tuple[int, ...]) -> str:

@@ -13,6 +13,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from vislearn.data.annotations import MaskArray, Numbered, Objects
+from vislearn.data.reading import Listing
+
 CLASSES = ("circle", "square", "triangle", "star")
 KEYPOINTS = ("centre", "left", "top", "right", "bottom")
 COLOURS = {
@@ -110,18 +113,60 @@ class Scene:
         return int(self.labels[np.argmax(self.areas)])
 
 
-def find_config(source: str) -> ShapesConfig | None:
-    """The configuration of `"shapes/NAME"`; None for another source.
+def find_config(source: str, task: str) -> ShapesConfig | None:
+    """The configuration of `"shapes"` or `"shapes/NAME"`; None for another source.
+
+    Without a name it is one object a picture for classification and generation, several for the
+    other tasks.
 
     Raises:
         ValueError: If there is no such configuration.
     """
-    base, _, name = source.partition("/")
-    if base != "shapes" or not name:
+    base, slash, name = source.partition("/")
+    if base != "shapes":
         return None
+    if not slash:
+        name = "single" if task in ("classification", "generation") else "96"
     if name not in CONFIGS:
         raise ValueError(f"{source!r}: the configurations of shapes are {[*CONFIGS]}.")
     return CONFIGS[name]
+
+
+def list_shapes(
+    config: ShapesConfig, task: str, progress: Callable[[int], None] = lambda count: None
+) -> Listing:
+    """Draws all splits, with what a task needs to know about the pictures.
+
+    Args:
+        config: What they are like.
+        task: Name of the task.
+        progress: Called with the number of pictures done.
+    """
+    files, done = {}, 0
+    for split, count in config.counts:
+        files[split] = []
+        for number in range(count):
+            scene = draw_scene(config, split, number)
+            files[split].append((scene.image, _known(scene, task, f"shapes {split} {number}")))
+            progress(done := done + 1)
+    if task == "semantic_segmentation":
+        return Listing(("background", *CLASSES), files, [])
+    return Listing(CLASSES, files, [], KEYPOINTS if task == "detection" else ())
+
+
+def _known(scene: Scene, task: str, name: str) -> Objects | MaskArray | int:
+    if task == "semantic_segmentation":
+        return MaskArray(scene.semantic_mask)
+    if task != "detection":
+        return scene.label
+    return Objects(
+        scene.boxes,
+        scene.labels,
+        np.zeros(len(scene.labels), bool),
+        [f"{name} object {n}" for n in range(len(scene.labels))],
+        scene.keypoints,
+        [Numbered(scene.owner, n + 1) for n in range(len(scene.labels))],
+    )
 
 
 def draw_scene(config: ShapesConfig, split: str, number: int) -> Scene:
@@ -179,17 +224,6 @@ def draw_scene(config: ShapesConfig, split: str, number: int) -> Scene:
         keypoints,
         _caption(labels, colours, boxes),
     )
-
-
-def draw_split(
-    config: ShapesConfig, split: str, progress: Callable[[int], None] = lambda count: None
-) -> list[Scene]:
-    """All pictures of a split; `progress` is called with the number done."""
-    scenes = []
-    for number in range(dict(config.counts)[split]):
-        scenes.append(draw_scene(config, split, number))
-        progress(number + 1)
-    return scenes
 
 
 def tight_box(mask: np.ndarray) -> tuple[float, float, float, float]:

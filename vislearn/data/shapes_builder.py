@@ -74,7 +74,8 @@ class Shapes(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, split):
         side = self._config.size
-        for number, scene in enumerate(shapes.draw_split(self._config, split)):
+        for number in range(dict(self._config.counts)[split]):
+            scene = shapes.draw_scene(self._config, split, number)
             objects = [
                 {
                     "bbox": tfds.features.BBox(
