@@ -8,24 +8,28 @@ import numpy as np
 
 
 def load(folder: str) -> None:
-    """Loads every saved model as a stranger would, and writes its answers to `answers.npz`."""
+    """Loads every saved model as a stranger would, and writes its answers to `NAME.answers.npz`."""
     import keras
 
     import vislearn  # noqa: F401  (it registers our layers with Keras)
 
-    answers = {}
     for path in sorted(Path(folder).glob("*.keras")):
         model = keras.saving.load_model(path, safe_mode=True)
-        answers[path.stem] = np.asarray(model(np.load(path.with_suffix(".npy")), training=False))
-    np.savez(Path(folder) / "answers.npz", **answers)
+        with np.load(path.with_suffix(".npz")) as file:
+            x = file["only"] if file.files == ["only"] else dict(file)
+        answers = model(x, training=False)
+        answers = answers if isinstance(answers, dict) else {"only": answers}
+        answers = {name: keras.ops.convert_to_numpy(value) for name, value in answers.items()}
+        np.savez(path.with_suffix(".answers.npz"), **answers)
 
 
-def forward(names: str, file: str) -> None:
+def forward(names: str, folder: str) -> None:
     """Writes the answers of tiny models with the shared random weights, on this backend."""
-    from rungs import images, outputs, random_tiny
+    from rungs import inputs, outputs, random_tiny, save_arrays
 
-    models = {name: random_tiny(name) for name in json.loads(names)}
-    np.savez(file, **{name: outputs(model, images(model)) for name, model in models.items()})
+    for name in json.loads(names):
+        model = random_tiny(name)
+        save_arrays(Path(folder) / f"{name}.npz", outputs(model, inputs(model)))
 
 
 if __name__ == "__main__":

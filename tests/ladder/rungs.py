@@ -13,9 +13,17 @@ import pytest
 
 import vislearn
 from vislearn import registry
+from vislearn.tasks import Task, get_task
+from vislearn.training.recipes import Recipe
+from vislearn.training.trainers import build_trainer
 
 MODELS = vislearn.list_models()
 every_model = pytest.mark.parametrize("name", MODELS)
+# For what only some can be asked: a test that is for these is listed in `test_complete`.
+CLASSIFIERS = vislearn.list_models("classification")
+OTHERS = [name for name in MODELS if name not in CLASSIFIERS]
+every_classifier = pytest.mark.parametrize("name", CLASSIFIERS)
+every_other = pytest.mark.parametrize("name", OTHERS)
 
 
 def builder(name: str):
@@ -96,24 +104,101 @@ def randomise(model: keras.Model, seed: int = 0) -> None:
         variable.assign(value.astype("float32"))
 
 
-def images(model: keras.Model, count: int = 4, seed: int = 0) -> np.ndarray:
-    """Pixels 0..255 that a model takes."""
+def task(name: str) -> Task:
+    """The task of a tiny model, its classes made up."""
+    info = vislearn.model_info(name)
+    classes = [f"class {number}" for number in range(info.tiny["num_classes"])]
+    return get_task(info.task, classes, info.family)
+
+
+def takes_pixels(name: str) -> bool:
+    """Whether a model takes pictures as they are, and not noise."""
+    return task(name).takes_images
+
+
+def inputs(model: keras.Model, count: int = 4, seed: int = 0):
+    """What a tiny model takes: pixels 0..255, or noise and whatever else its inputs name."""
     rng = np.random.default_rng(seed)
-    return rng.uniform(0, 255, (count, *model.input_shape[1:])).astype("float32")
+    found = {}
+    for tensor in model.inputs:
+        shape = (count, *tensor.shape[1:])
+        if tensor.name == "time":
+            value = rng.integers(1, 1001, shape).astype("float32")
+        elif tensor.name == "label":
+            value = rng.integers(0, vislearn.model_info(model.name).tiny["num_classes"], shape)
+        elif takes_pixels(model.name):
+            value = rng.uniform(0, 255, shape).astype("float32")
+        else:
+            value = rng.normal(size=shape).astype("float32")
+        found[tensor.name] = value
+    return found if isinstance(model.input, dict) else found.popitem()[1]
 
 
-def outputs(model: keras.Model, pixels: np.ndarray) -> np.ndarray:
-    """The answer in inference, as float32."""
-    return keras.ops.convert_to_numpy(keras.ops.cast(model(pixels, training=False), "float32"))
+def example(name: str, count: int = 8, seed: int = 0) -> dict[str, np.ndarray]:
+    """A batch of the data set that a tiny model learns from, in noise."""
+    info, rng = vislearn.model_info(name), np.random.default_rng(seed)
+    height, width, channels = info.tiny["input_shape"]
+    classes = info.tiny["num_classes"]
+    found = {"images": rng.uniform(0, 255, (count, height, width, channels)).astype("float32")}
+    if info.task == "detection":
+        # Two objects and a row that is none; one covers half of the picture, one a quarter.
+        box = np.array([width, height, width, height], "float32")
+        places = [[0.1, 0.1, 0.8, 0.8], [0.4, 0.5, 0.9, 1.0], [0, 0, 0, 0]]
+        found["boxes"] = np.tile(np.array(places, "float32") * box, (count, 1, 1))
+        found["labels"] = rng.integers(0, classes, (count, 3)).astype("int32")
+        found["labels"][:, 2] = -1
+    elif info.task == "semantic_segmentation":
+        found["masks"] = rng.integers(0, classes, (count, height, width)).astype("uint8")
+    elif classes:
+        found["labels"] = (np.arange(count) % classes).astype("int32")
+    return found
+
+
+def trainer(name: str, recipe: Recipe, steps: int = 1, seed: int = 0):
+    """A newly built tiny model and what trains it, and a function that takes one step on `x, y`."""
+    model = tiny(name)
+    built = build_trainer(model, task(name), recipe, steps, seed)
+    return model, built
+
+
+def step(built: keras.Model, name: str, batch: dict[str, np.ndarray]) -> dict[str, float]:
+    """The losses of one training step."""
+    x, y = task(name).target(batch)
+    found = built.train_on_batch(x, y, return_dict=True)
+    return {key: float(value) for key, value in found.items()}
+
+
+def outputs(model: keras.Model, x):
+    """The answer in inference, as float32: an array, or a dictionary of them."""
+    return keras.tree.map_structure(
+        lambda value: keras.ops.convert_to_numpy(keras.ops.cast(value, "float32")),
+        model(x, training=False),
+    )
 
 
 def assert_same(found, expected, tolerance: float = 1e-4) -> None:
     """Equal up to `tolerance` of the largest value, of which there has to be one."""
+    if isinstance(expected, dict):
+        assert found.keys() == expected.keys()
+        for name, value in expected.items():
+            assert_same(found[name], value, tolerance)
+        return
     assert found.shape == expected.shape
     size = np.max(np.abs(expected))
     assert np.isfinite(size)
     assert size > 1e-3
     assert np.max(np.abs(found - expected)) <= tolerance * size
+
+
+def save_arrays(path, arrays) -> None:
+    """Writes an array, or a dictionary of arrays, to one `.npz` file."""
+    np.savez(path, **(arrays if isinstance(arrays, dict) else {"only": arrays}))
+
+
+def load_arrays(path):
+    """What `save_arrays` wrote."""
+    with np.load(path) as file:
+        return file["only"] if file.files == ["only"] else dict(file)
 
 
 # One name for each network that differs from the others at its tiny size.

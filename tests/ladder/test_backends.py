@@ -6,9 +6,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from rungs import NETWORKS, assert_same, every_model, images, outputs, random_tiny, representative
+from rungs import (
+    NETWORKS,
+    assert_same,
+    every_model,
+    inputs,
+    load_arrays,
+    outputs,
+    random_tiny,
+    representative,
+)
 
 ON_JAX = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
 
@@ -16,12 +24,11 @@ ON_JAX = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
 @pytest.fixture(scope="module")
 def jax_answers(tmp_path_factory):
     """The answers of all networks from one process on the JAX backend."""
-    file = tmp_path_factory.mktemp("jax") / "answers.npz"
+    folder = tmp_path_factory.mktemp("jax")
     script = Path(__file__).with_name("fresh_process.py")
-    command = [sys.executable, script, "forward", json.dumps(NETWORKS), file]
+    command = [sys.executable, script, "forward", json.dumps(NETWORKS), folder]
     subprocess.run(command, check=True, env=ON_JAX)
-    with np.load(file) as answers:
-        return dict(answers)
+    return {name: load_arrays(folder / f"{name}.npz") for name in NETWORKS}
 
 
 @pytest.mark.tensorflow
@@ -29,7 +36,7 @@ def jax_answers(tmp_path_factory):
 def test_same_answer(name, jax_answers):
     network = representative(name)
     model = random_tiny(network)
-    assert_same(jax_answers[network], outputs(model, images(model)))
+    assert_same(jax_answers[network], outputs(model, inputs(model)))
 
 
 WITHOUT_TENSORFLOW = """

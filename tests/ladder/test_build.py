@@ -5,9 +5,22 @@ import re
 import keras
 import numpy as np
 import pytest
-from rungs import every_model, images, outputs, published, random_tiny, tiny
+from rungs import (
+    MODELS,
+    assert_same,
+    every_classifier,
+    every_model,
+    inputs,
+    outputs,
+    published,
+    random_tiny,
+    takes_pixels,
+    tiny,
+)
 
 import vislearn
+
+every_pixel_model = pytest.mark.parametrize("name", [n for n in MODELS if takes_pixels(n)])
 
 # Beyond the common ones, so that no family takes it.
 UNKNOWN = {"no_such_option": 1}
@@ -18,8 +31,19 @@ def test_published(name):
     info = vislearn.model_info(name)
     model = published(name)
     assert model.name == name
-    assert model.input_shape == (None, *info.input_shape)
-    assert model.output_shape == (None, info.num_classes)
+    shapes = {tensor.name: tensor.shape[1:] for tensor in model.inputs}
+    if takes_pixels(name):
+        assert shapes == {"image": info.input_shape}
+    if info.task == "classification":
+        assert model.output_shape == (None, info.num_classes)
+    elif info.task == "semantic_segmentation":
+        assert len(model.output_shape) == 4
+        assert model.output_shape[-1] == info.num_classes
+    elif info.task == "detection":
+        assert model.output_shape["logits"][-1] == info.num_classes
+    else:
+        (picture,) = [o.shape[1:] for o in model.outputs if len(o.shape) == 4]
+        assert picture == info.input_shape
 
 
 @every_model
@@ -40,14 +64,18 @@ def test_flat_and_named_by_path(name):
 def test_tiny(name):
     model = random_tiny(name)
     assert model.count_params() < 400_000
-    pixels = images(model)
-    logits = outputs(model, pixels)
-    assert logits.shape == (len(pixels), vislearn.model_info(name).tiny["num_classes"])
-    assert np.all(np.isfinite(logits))
-    assert not np.allclose(logits[0], logits[1]), "two images get one answer"
+    answers = outputs(model, inputs(model))
+    for answer in keras.tree.flatten(answers):
+        assert len(answer) == 4
+        assert np.all(np.isfinite(answer))
+    # Not each output by itself: anchors are the same for all images.
+    same = [np.allclose(answer[0], answer[1]) for answer in keras.tree.flatten(answers)]
+    assert not all(same), "two inputs get one answer"
+    if vislearn.model_info(name).task == "classification":
+        assert answers.shape == (4, vislearn.model_info(name).tiny["num_classes"])
 
 
-@every_model
+@every_classifier
 def test_without_head(name):
     model = tiny(name, num_classes=0)
     assert len(model.output_shape) == 2
@@ -55,22 +83,22 @@ def test_without_head(name):
     assert model.count_params() < random_tiny(name).count_params()
 
 
-@every_model
+@every_classifier
 def test_activation_of_the_answer(name):
     model = tiny(name, classifier_activation="softmax")
-    np.testing.assert_allclose(outputs(model, images(model)).sum(axis=-1), 1, atol=1e-5)
+    np.testing.assert_allclose(outputs(model, inputs(model)).sum(axis=-1), 1, atol=1e-5)
 
 
-@every_model
+@every_pixel_model
 def test_preprocessing_is_in_the_model(name):
     """Scaled by hand, with `preprocessing=None`, the pixels give the same answer."""
     model = random_tiny(name)
     raw = tiny(name, preprocessing=None)
     assert [layer for layer in raw.layers if layer.name == "preprocess"] == []
     raw.set_weights(model.get_weights())
-    pixels = images(model)
+    pixels = inputs(model)
     scaled = keras.ops.convert_to_numpy(model.get_layer("preprocess")(pixels))
-    np.testing.assert_allclose(outputs(raw, scaled), outputs(model, pixels), atol=1e-4)
+    assert_same(outputs(raw, scaled), outputs(model, pixels))
 
 
 @every_model
@@ -104,6 +132,7 @@ def test_smallest_image(name):
     except ValueError as error:
         refusal = str(error)
     else:
-        assert np.all(np.isfinite(outputs(model, images(model))))
+        answers = keras.tree.flatten(outputs(model, inputs(model)))
+        assert all(np.all(np.isfinite(answer)) for answer in answers)
         return
     assert f"input_shape={shape}" in refusal

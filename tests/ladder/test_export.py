@@ -5,10 +5,9 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from rungs import every_model, images, random_tiny, representative
+from rungs import every_model, inputs, random_tiny, representative, takes_pixels, task
 
 import vislearn
-from vislearn.tasks import Classification
 
 pytestmark = pytest.mark.tensorflow
 
@@ -16,25 +15,31 @@ FORMATS = ("savedmodel", "litert", "onnx")
 
 
 @functools.cache
-def report(name: str):
-    """What the export of a tiny model with random weights measured."""
-    model = random_tiny(name)
-    classes = [f"class {index}" for index in range(model.output_shape[-1])]
-    with tempfile.TemporaryDirectory() as folder:
-        return vislearn.export_model(
-            model,
-            Path(folder) / name,
-            task=Classification(classes),
-            formats=FORMATS,
-            calibration=images(model, 8).astype("uint8"),
-        )
+def reports(name: str) -> dict:
+    """What the exports of a tiny model with random weights measured, by signature."""
+    model, found = random_tiny(name), {}
+    for signature in task(name).signatures(model):
+        with tempfile.TemporaryDirectory() as folder:
+            found[signature.name] = vislearn.export_model(
+                model,
+                Path(folder) / name,
+                task=task(name),
+                signature=signature.name,
+                formats=FORMATS,
+                calibration=inputs(model, 8).astype("uint8") if takes_pixels(name) else None,
+            )
+    return found
 
 
 @every_model
 def test_every_format_answers_as_keras(name):
-    rows = {row.format: row for row in report(representative(name)).rows}
-    assert {*rows} == {*FORMATS}
-    for format, row in rows.items():
-        for output, difference in row.max_difference.items():
-            assert difference <= 1e-4, f"{format} differs in {output}"
-        assert row.agreement == 1
+    found = reports(representative(name))
+    assert found
+    for signature, report in found.items():
+        rows = {row.format: row for row in report.rows}
+        assert {*rows} == {*FORMATS}
+        for format, row in rows.items():
+            assert row.max_difference
+            for output, difference in row.max_difference.items():
+                assert difference <= 1e-4, f"{signature} as {format} differs in {output}"
+            assert row.agreement == 1

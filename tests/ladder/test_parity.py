@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import numpy_networks as networks
 import pytest
-from rungs import assert_same, builder, every_model, images, options, outputs, random_tiny
+from rungs import assert_same, builder, every_model, inputs, options, outputs, random_tiny
 
 CASES = {
     "batchnorm_cnn": networks.batchnorm_cnn,
@@ -40,5 +40,6 @@ def test_equals_numpy(name):
         variable.path: np.asarray(keras.ops.convert_to_numpy(variable), "float64")
         for variable in model.weights
     }
-    pixels = images(model)
-    assert_same(outputs(model, pixels), case(pixels.astype("float64"), weights, options(name)))
+    x = inputs(model)
+    exact = keras.tree.map_structure(lambda value: value.astype("float64"), x)
+    assert_same(outputs(model, x), case(exact, weights, options(name)))

@@ -4,9 +4,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from rungs import NETWORKS, assert_same, every_model, images, outputs, random_tiny, representative
+from rungs import (
+    NETWORKS,
+    assert_same,
+    every_model,
+    inputs,
+    load_arrays,
+    outputs,
+    random_tiny,
+    representative,
+    save_arrays,
+)
 
 
 @pytest.fixture(scope="module")
@@ -16,15 +25,14 @@ def reloaded(tmp_path_factory):
     for name in NETWORKS:
         model = random_tiny(name)
         model.save(folder / f"{name}.keras")
-        np.save(folder / f"{name}.npy", images(model))
+        save_arrays(folder / f"{name}.npz", inputs(model))
     script = Path(__file__).with_name("fresh_process.py")
     subprocess.run([sys.executable, script, "load", folder], check=True)
-    with np.load(folder / "answers.npz") as answers:
-        return dict(answers)
+    return {name: load_arrays(folder / f"{name}.answers.npz") for name in NETWORKS}
 
 
 @every_model
 def test_same_answer(name, reloaded):
     network = representative(name)
     model = random_tiny(network)
-    assert_same(reloaded[network], outputs(model, images(model)), tolerance=1e-6)
+    assert_same(reloaded[network], outputs(model, inputs(model)), tolerance=1e-6)

@@ -13,7 +13,7 @@ TASKS: dict[str | tuple[str, str], type[Task]] = {
     Classification.name: Classification,
     Detection.name: Detection,
     SemanticSegmentation.name: SemanticSegmentation,
-    (Adversarial.name, "dcgan"): Adversarial,
+    (Adversarial.name, "gan"): Adversarial,
     (Diffusion.name, "diffusion"): Diffusion,
     (Variational.name, "vae"): Variational,
 }

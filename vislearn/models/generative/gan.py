@@ -54,13 +54,13 @@ def small() -> keras.initializers.Initializer:
 @register(
     "dcgan",
     paper=DCGAN,
-    family="dcgan",
+    family="gan",
     task="generation",
     input_shape=(64, 64, 3),
     num_classes=0,
     reference_params=18_920_320,
     reference="counted from the layer table",
-    tiny={"input_shape": (16, 16, 3), "width": 8, "latent": 8},
+    tiny={"input_shape": (16, 16, 3), "num_classes": 0, "width": 8, "latent": 8},
 )
 def dcgan(
     *,

@@ -46,7 +46,7 @@ VAE = Paper(
     num_classes=0,
     reference_params=815_824,
     reference="counted from the layer table",
-    tiny={"input_shape": (8, 8, 1), "hidden": 32, "latent": 4},
+    tiny={"input_shape": (8, 8, 1), "num_classes": 0, "hidden": 32, "latent": 4},
 )
 def vae(
     *,
@@ -98,7 +98,7 @@ def vae(
     num_classes=0,
     reference_params=1_480_771,
     reference="counted from the layer table",
-    tiny={"input_shape": (16, 16, 3), "width": 8, "hidden": 32, "latent": 4},
+    tiny={"input_shape": (16, 16, 3), "num_classes": 0, "width": 8, "hidden": 32, "latent": 4},
 )
 def conv_vae(
     *,
