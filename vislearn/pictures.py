@@ -421,7 +421,7 @@ def segmentation_grid(
                 axes = figure.add_axes(frame)
                 axes.set_axis_off()
                 axes.set_anchor("N")
-                _show_image(axes, image)
+                _show_image(axes, image if mask is None else _grey(image))
                 if mask is not None:
                     overlay = colours[np.minimum(mask, len(classes))]  # the last row is for 255
                     axes.imshow(overlay, interpolation="nearest", aspect="equal")
@@ -440,6 +440,14 @@ def segmentation_grid(
             fontsize=7,
         )
     return figure
+
+
+def _grey(image) -> np.ndarray:
+    """The image without colours, so that those laid over it are the same everywhere."""
+    image = np.asarray(image)
+    if image.ndim == 2:
+        return image
+    return np.round(image.mean(axis=-1)).astype(image.dtype)  # refused later if it is not uint8
 
 
 def _mask_colours(classes: Sequence[str]) -> np.ndarray:
