@@ -255,5 +255,9 @@ class SemanticMasks:
         """Those of these pictures, `(len(indices), height, width)` uint8; padding is ignored."""
         found = np.empty((len(indices), *self.shape), np.uint8)
         for place, index in enumerate(indices):
-            found[place] = self.fits[index].mask(self.masks[index].read(), fill=IGNORE)
+            found[place] = self.moved(index, self.masks[index].read())
         return found
+
+    def moved(self, index: int, values: np.ndarray) -> np.ndarray:
+        """The mask that was read for a picture, brought to its size."""
+        return self.fits[index].mask(values, fill=IGNORE)

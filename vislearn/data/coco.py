@@ -174,7 +174,7 @@ class _File:
         """Path and objects of each image, in the order of the file."""
         numbers = {category: number for number, category in enumerate(self.categories)}
         objects: dict[int, list] = {}
-        pictures = []
+        pictures = {}
         for where, record in self._images:
             image = self._field(record, where, "id", int)
             if image in objects:
@@ -185,7 +185,7 @@ class _File:
                 raise ValueError(f"{where}: file_name {str(name)!r} leads out of {folder}.")
             sides = ("height", "width")
             size = tuple(self._field(record, where, side, int) for side in sides)
-            pictures.append((image, folder / name, size))
+            pictures[image] = folder / name, size
         for where, record in self._annotations:
             image = self._field(record, where, "image_id", int)
             if image not in objects:
@@ -193,10 +193,13 @@ class _File:
             category = self._field(record, where, "category_id", int)
             if category not in numbers:
                 raise ValueError(f"{where}: category_id {category} is that of no category.")
-            objects[image].append(self._object(record, where, numbers[category]))
-        return [(path, self._pack(objects[image], size)) for image, path, size in pictures]
+            label, size = numbers[category], pictures[image][1]
+            objects[image].append(self._object(record, where, label, size))
+        return [
+            (path, self._pack(objects[image], size)) for image, (path, size) in pictures.items()
+        ]
 
-    def _object(self, record: dict, where: str, label: int) -> tuple:
+    def _object(self, record: dict, where: str, label: int, size: tuple[int, int]) -> tuple:
         x, y, width, height = self._numbers(record, where, "bbox", 4)
         crowd = bool(record.get("iscrowd", 0))
         keypoints = region = None
@@ -208,10 +211,12 @@ class _File:
                 keypoints = np.array(values, np.float64).reshape(count, 3)
                 keypoints[:, 2] = keypoints[:, 2] > 0  # 1: hidden, and yet its place is known
         if "instance_masks" in self._extras:
-            region = self._region(record, where)
+            region = self._region(record, where, size)
         return (x, y, x + width, y + height), label, crowd, where, keypoints, region
 
-    def _region(self, record: dict, where: str) -> Polygons | RunLengths:
+    def _region(
+        self, record: dict, where: str, image_size: tuple[int, int]
+    ) -> Polygons | RunLengths:
         value = record.get("segmentation")
         if isinstance(value, list) and value:
             if not all(_is_polygon(outline) for outline in value):
@@ -222,8 +227,15 @@ class _File:
         if isinstance(value, dict):
             size = self._numbers(value, f"{where}: segmentation", "size", 2)
             counts = self._field(value, f"{where}: segmentation", "counts", (str, list))
-            if isinstance(counts, list) and sum(counts) != size[0] * size[1]:
+            if isinstance(counts, list) and (
+                not all(isinstance(count, int) and count >= 0 for count in counts)
+                or sum(counts) != size[0] * size[1]
+            ):
                 raise ValueError(f"{where}: segmentation: counts do not add up to the size {size}.")
+            if tuple(size) != image_size:
+                raise ValueError(
+                    f"{where}: segmentation has the size {size}, the image {[*image_size]}."
+                )
             return RunLengths(value)
         raise ValueError(f"{where}: segmentation is {value!r}, neither polygons nor run lengths.")
 

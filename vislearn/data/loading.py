@@ -133,11 +133,14 @@ def load_dataset(
         listing.files, format, fallback, cache=cache, strict=strict, quiet=quiet, notes=notes
     )
     _check_every_split_has_images(source, splits)
+    repairs = Repairs(strict)
     arrays, strata = _annotate(
-        task, images, known, classes, extras=extras, cache=cache, strict=strict, notes=notes
+        task, images, known, classes, extras=extras, cache=cache, repairs=repairs, notes=notes
     )
     if task == "classification":
         _check_every_class_has_images(source, classes, strata, splits)
+    for note in repairs.notes() if not quiet else ():
+        _console().print(note, highlight=False, markup=False, soft_wrap=True)
     splits = _with_held_out(splits, strata, notes)
     flips = prepared.mirror_keeps_class(str(source), classes)
     if augment == "standard" and not flips:
@@ -238,7 +241,7 @@ def _read(files, format, fallback, *, cache, strict, quiet, notes):
     return images, known, splits, skipped
 
 
-def _annotate(task, images: Images, known, classes, *, extras, cache, strict, notes):
+def _annotate(task, images: Images, known, classes, *, extras, cache, repairs, notes):
     """Brings annotations to the size of the images, as arrays.
 
     Returns:
@@ -251,12 +254,8 @@ def _annotate(task, images: Images, known, classes, *, extras, cache, strict, no
         return {}, np.zeros(len(known), np.int32)
     fits = [images.fit_of(index) for index in range(len(known))]
     if task == "semantic_segmentation":
-        masks = SemanticMasks(known, fits, images.shape[:2])
-        _check_mask_sizes(masks, images)
-        if keeps_in_memory(cache, len(known), masks.shape):
-            masks = masks.gather(np.arange(len(known)))
+        masks = _read_masks(SemanticMasks(known, fits, images.shape[:2]), images, cache)
         return {"masks": masks}, np.zeros(len(known), np.int32)
-    repairs = Repairs(strict)
     pictures, lost = [], 0
     for objects, size, fit in zip(known, images.own_sizes.tolist(), fits, strict=True):
         moved, dropped = move(settle(objects, tuple(size), repairs), fit)
@@ -266,6 +265,11 @@ def _annotate(task, images: Images, known, classes, *, extras, cache, strict, no
     if lost:
         notes.append(f"{lost:,} objects were mostly cut off with the borders of their images.")
     arrays = pack(pictures)
+    if missing := sorted({*range(len(classes))} - {*np.unique(arrays["labels"]).tolist()}):
+        names = ", ".join(classes[number] for number in missing[:3])
+        notes.append(
+            f"{len(missing)} classes have no object: {names}{', ...' * (len(missing) > 3)}."
+        )
     if "keypoints" not in extras:
         arrays.pop("keypoints", None)
     if "instance_masks" in extras:
@@ -274,16 +278,21 @@ def _annotate(task, images: Images, known, classes, *, extras, cache, strict, no
     return arrays, _rarest(arrays["labels"], len(classes))
 
 
-def _check_mask_sizes(masks: SemanticMasks, images: Images) -> None:
-    """Every mask is read once, which is its check; it must be as large as its image."""
-    for mask, size, source in zip(masks.masks, images.own_sizes, images.sources, strict=True):
-        shape = mask.read().shape
-        if shape != tuple(size):
-            name = source if isinstance(source, Path) else "an image"
+def _read_masks(masks: SemanticMasks, images: Images, cache: str):
+    """Reads every mask once, which is its check, and keeps them all in memory where they fit."""
+    count = len(masks.masks)
+    kept = keeps_in_memory(cache, count, masks.shape)
+    found = np.empty((count, *masks.shape), np.uint8) if kept else None
+    for index, (mask, size) in enumerate(zip(masks.masks, images.own_sizes.tolist(), strict=True)):
+        values = mask.read()
+        if values.shape != tuple(size):
             raise ValueError(
-                f"{mask}: the mask has {shape[1]} x {shape[0]} pixels, and {name} has "
-                f"{size[1]} x {size[0]}."
+                f"{mask}: the mask has {values.shape[1]} x {values.shape[0]} pixels, and its image "
+                f"has {size[1]} x {size[0]}."
             )
+        if kept:
+            found[index] = masks.moved(index, values)
+    return found if kept else masks
 
 
 def _rarest(labels: np.ndarray, classes: int) -> np.ndarray:
@@ -307,17 +316,18 @@ def _check_every_split_has_images(source, splits) -> None:
             raise ValueError(f"{source}: no file of the {split} split can be read as an image.")
 
 
-def _with_held_out(splits, labels, notes: list[str]) -> dict[str, np.ndarray]:
+def _with_held_out(splits, strata, notes: list[str]) -> dict[str, np.ndarray]:
     """Splits what is in one piece, and holds out validation images where there are none."""
     if "validation" in splits:
         return {split: splits[split] for split in SPLITS if split in splits}
     if "all" in splits:
         whole, fractions = splits["all"], ONE_PIECE
-        notes.append("Split by class: 70% train, 10% validation, 20% test.")
+        by = "Split by class" if len(np.unique(strata)) > 1 else "Split"
+        notes.append(f"{by}: 70% train, 10% validation, 20% test.")
     else:
         whole, fractions = splits["train"], HELD_OUT
         notes.append("10% of the training images are held out for validation.")
-    parts = stratified_split(labels[whole], fractions)
+    parts = stratified_split(strata[whole], fractions)
     found = {**splits, **{split: whole[indices] for split, indices in parts.items()}}
     return {split: found[split] for split in SPLITS if len(found.get(split, ()))}
 
