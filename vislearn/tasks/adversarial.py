@@ -34,22 +34,31 @@ class Adversarial(Task):
 
         Args:
             network: The generator.
-            recipe: How both are trained; `recipe.objective` holds options of `AdversarialTrainer`:
-                `loss` and `discriminator_steps`.
+            recipe: How both are trained. `recipe.objective` holds `loss` and `discriminator_steps`
+                (see `AdversarialTrainer`), and `discriminator_rate`, the discriminator's learning
+                rate as a multiple of the generator's (Heusel et al. 2017, arXiv:1706.08500).
             steps: Steps of the whole training.
             seed: Seed of the noise.
+
+        Raises:
+            ValueError: If an option is unknown or out of range.
         """
         from vislearn.models.generative.gan import opponent
         from vislearn.training.adversarial import AdversarialTrainer
         from vislearn.training.recipes import build_optimizer
 
-        trainer = AdversarialTrainer(network, opponent(network), seed=seed, **recipe.objective)
+        options = {"discriminator_rate": 1.0, **recipe.objective}
+        known = {"discriminator_rate", "discriminator_steps", "loss"}
+        if unknown := sorted(options.keys() - known):
+            raise ValueError(f"objective has no options {unknown}; it has {sorted(known)}.")
+        factor = options.pop("discriminator_rate")
+        trainer = AdversarialTrainer(network, opponent(network), seed=seed, **options)
         # Only the generator's weights are worth averaging: the discriminator is not kept.
-        plain = dataclasses.replace(recipe, ema=0.0)
+        other = dataclasses.replace(recipe, ema=0.0, learning_rate=factor * recipe.learning_rate)
         updates = steps * trainer.discriminator_steps
         trainer.compile(
             {
-                "discriminator": build_optimizer(plain, updates),
+                "discriminator": build_optimizer(other, updates),
                 "generator": build_optimizer(recipe, steps),
             }
         )
