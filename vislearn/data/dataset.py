@@ -70,6 +70,11 @@ class Dataset:
         batch_size: Images a batch.
         augment: Name of an augmentation, or a function from dictionary to dictionary.
         seed: Seed of order and augmentation.
+
+    Attributes:
+        target: From a batch's dictionary to the `(x, y)` of `model.fit`: `Task.target`. Set it
+            before the first batch where families of the task learn from different things; for
+            generation it is at first that of autoencoders, `(images, images)`.
     """
 
     def __init__(
@@ -86,6 +91,11 @@ class Dataset:
         self.info = info
         self.batch_size = batch_size
         self.seed = seed
+        self.target = (
+            _reconstruction
+            if info.task == "generation"
+            else get_task(info.task, info.classes).target
+        )
         self._images = images
         self._annotations = annotations
         self._splits = splits
@@ -287,10 +297,6 @@ class Dataset:
         with tf.device("CPU:0"), tf.init_scope():
             return {name: tf.constant(values) for name, values in arrays.items()}
 
-    @functools.cached_property
-    def _target(self):
-        return get_task(self.info.task, self.info.classes).target
-
     def _finished(self, example: Example, *, augment: bool):
         """From pixels to the `(x, y)` of the task."""
         import tensorflow as tf
@@ -300,4 +306,8 @@ class Dataset:
         example = {**example, "images": tf.cast(example["images"], tf.float32)}
         if augment and self._on_floats is not None:
             example = self._on_floats(example)
-        return self._target(example)
+        return self.target(example)
+
+
+def _reconstruction(example: Example) -> tuple:
+    return example["images"], example["images"]

@@ -210,6 +210,7 @@ def train(
     if "batch_size" not in recipe:
         used = _fit_batch_size(used, dataset, scale_rate="learning_rate" not in recipe)
     task = get_task(config.task, dataset.info.classes, info.family, **config.task_options)
+    dataset.target = task.target  # Families of a task may learn from different things.
     shape = {"image_size": dataset.info.image_shape[:2], "channels": dataset.info.image_shape[2]}
     config = dataclasses.replace(
         config,
