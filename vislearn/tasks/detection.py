@@ -127,19 +127,19 @@ class Detection(Task):
     def check_model(self, network) -> None:
         import keras
 
-        shapes = network.output_shape
-        wanted = (None, None, len(self.classes))
-        if not isinstance(shapes, dict) or not {"logits", "deltas", "anchors"} <= shapes.keys():
+        outputs = network.output
+        if not isinstance(outputs, dict) or not {"logits", "deltas", "anchors"} <= outputs.keys():
+            found = sorted(outputs) if isinstance(outputs, dict) else network.output_shape
             raise ValueError(
-                f"model gives {shapes}, and task 'detection' takes a dictionary with logits, "
+                f"model gives {found}, and task 'detection' takes a dictionary with logits, "
                 "deltas and anchors."
             )
-        if shapes["logits"][-1] != len(self.classes):
+        if outputs["logits"].shape[-1] != len(self.classes):
             raise ValueError(
-                f"model has logits of the shape {shapes['logits']}, and task has "
-                f"{len(self.classes)} classes: it must be {wanted}."
+                f"model has logits of the shape {outputs['logits'].shape}, and task has "
+                f"{len(self.classes)} classes: the last axis must be as long."
             )
-        last = network.output["logits"]._keras_history.operation
+        last = outputs["logits"]._keras_history.operation
         activation = getattr(last, "activation", keras.activations.linear)
         if activation is not keras.activations.linear:
             raise ValueError(
