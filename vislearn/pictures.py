@@ -384,7 +384,9 @@ def segmentation_grid(
             raise ValueError(f"{name} has {len(values)} entries for {count} images.")
     if columns is not None and columns < 1:
         raise ValueError(f"columns={columns!r} must be at least 1, or None.")
-    given = [("masks", masks)] if true_masks is None else [("true", true_masks), ("masks", masks)]
+    given = [("masks", masks)]
+    if true_masks is not None:
+        given.insert(0, ("true_masks", true_masks))
     for name, values in given:
         for image, mask in zip(images, values, strict=True):
             if np.shape(mask) != np.shape(image)[:2]:
@@ -393,7 +395,9 @@ def segmentation_grid(
                     f"{np.shape(image)[:2]}."
                 )
     present = sorted({*np.concatenate([np.unique(mask) for _, all in given for mask in all])})
-    if unknown := [int(number) for number in present if number >= len(classes) and number != 255]:
+    if unknown := [
+        int(number) for number in present if not (0 <= number < len(classes) or number == 255)
+    ]:
         raise ValueError(f"A mask holds {unknown}, and the classes are 0 to {len(classes) - 1}.")
 
     colours = _mask_colours(classes)
