@@ -1,4 +1,4 @@
-"""Data sets: folders of images, TFDS, the embedded digits; decoded, split, augmented, batched."""
+"""Data sets: folders, COCO, Pascal VOC, TFDS, digits and shapes; split, augmented, batched."""
 
 from vislearn.lazy import attach
 
