@@ -155,29 +155,38 @@ def lenet5_1998(x, w, o):
     return dense(np.tanh(dense(x, w, "f6")), w, "head")
 
 
-def resnet(x, w, o):
-    def normed(x, name, **options):
-        x = conv(x, w, name, **options)
-        return batch_norm(x, w, name.replace("conv", "bn"), 1e-5)
+def resnet_features(x, w, *, repeats, **_):
+    """The stages of a residual network by the logarithm of their stride, from scaled pixels."""
 
-    x = relu(normed(scaled(x, "imagenet"), "stem_conv", stride=2, pad=3))
+    def normed(x, layer, **options):
+        x = conv(x, w, layer, **options)
+        return batch_norm(x, w, layer.replace("conv", "bn"), 1e-5)
+
+    x = relu(normed(x, "stem_conv", stride=2, pad=3))
     x = max_pool(x, 3, 2, pad=1)
-    for stage, count in enumerate(o["repeats"], start=1):
+    stages = {}
+    for stage, count in enumerate(repeats, start=1):
         for index in range(1, count + 1):
-            block = f"stage{stage}_block{index}"
+            name = f"stage{stage}_block{index}"
             stride = 2 if stage > 1 and index == 1 else 1
             shortcut = x
-            if f"{block}_shortcut_conv/kernel" in w:
-                shortcut = normed(x, f"{block}_shortcut_conv", stride=stride)
-            if o["block"] == "basic":
-                x = relu(normed(x, f"{block}_conv1", stride=stride, pad=1))
-                x = normed(x, f"{block}_conv2", pad=1)
+            if f"{name}_shortcut_conv/kernel" in w:
+                shortcut = normed(x, f"{name}_shortcut_conv", stride=stride)
+            if f"{name}_conv3/kernel" not in w:
+                x = relu(normed(x, f"{name}_conv1", stride=stride, pad=1))
+                x = normed(x, f"{name}_conv2", pad=1)
             else:
-                x = relu(normed(x, f"{block}_conv1"))
-                x = relu(normed(x, f"{block}_conv2", stride=stride, pad=1))
-                x = normed(x, f"{block}_conv3")
+                x = relu(normed(x, f"{name}_conv1"))
+                x = relu(normed(x, f"{name}_conv2", stride=stride, pad=1))
+                x = normed(x, f"{name}_conv3")
             x = relu(x + shortcut)
-    return dense(x.mean(axis=(1, 2)), w, "head")
+        stages[stage + 1] = x
+    return stages
+
+
+def resnet(x, w, o):
+    stages = resnet_features(scaled(x, "imagenet"), w, **o)
+    return dense(stages[5].mean(axis=(1, 2)), w, "head")
 
 
 def resnet_cifar(x, w, o):

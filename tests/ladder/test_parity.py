@@ -6,6 +6,8 @@ implementation can be installed, the tests of the family compare with it too (`t
 
 import keras
 import numpy as np
+import numpy_dense
+import numpy_generators
 import numpy_networks as networks
 import pytest
 from rungs import assert_same, builder, every_model, inputs, options, outputs, random_tiny
@@ -13,6 +15,9 @@ from rungs import assert_same, builder, every_model, inputs, options, outputs, r
 CASES = {
     "batchnorm_cnn": networks.batchnorm_cnn,
     "cifar_cnn": networks.cifar_cnn,
+    "conv_vae": numpy_generators.conv_vae,
+    "dcgan": numpy_generators.dcgan,
+    "ddpm": numpy_generators.ddpm,
     "lenet5": networks.lenet5,
     "lenet5_1998": networks.lenet5_1998,
     "linear_classifier": networks.linear_classifier,
@@ -22,7 +27,10 @@ CASES = {
     "rbf_network": networks.rbf_network,
     "resnet": networks.resnet,
     "resnet_cifar": networks.resnet_cifar,
+    "retinanet": numpy_dense.retinanet,
     "rvss_convnet": networks.rvss_convnet,
+    "unet": numpy_dense.unet,
+    "vae": numpy_generators.vae,
     "vit": networks.vit,
 }
 
