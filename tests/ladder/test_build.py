@@ -40,7 +40,7 @@ def test_published(name):
         assert len(model.output_shape) == 4
         assert model.output_shape[-1] == info.num_classes
     elif info.task == "detection":
-        assert model.output_shape["logits"][-1] == info.num_classes
+        assert model.output["logits"].shape[-1] == info.num_classes
     else:
         (picture,) = [o.shape[1:] for o in model.outputs if len(o.shape) == 4]
         assert picture == info.input_shape
@@ -52,8 +52,8 @@ def test_flat_and_named_by_path(name):
     assert isinstance(model, keras.Model)
     for layer in model.layers:
         assert not isinstance(layer, keras.Model), f"{layer.name} is a model in the model"
-        # `conv`, `stage1_block2_conv1`; the endpoints C0 to C5 are the exception.
-        assert re.fullmatch(r"[a-z]+[0-9]*(_[a-z0-9]+)*|C\d", layer.name)
+        # `conv`, `stage1_block2_conv1`; levels such as C5 and P3 are the exception.
+        assert re.fullmatch(r"([a-z]+[0-9]*|[CP]\d)(_[a-z0-9]+|_P\d)*", layer.name)
     # A layer that nobody named gets a number that goes up from model to model.
     assert [layer.name for layer in tiny(name).layers] == [
         layer.name for layer in tiny(name).layers
