@@ -199,6 +199,15 @@ def test_unknown_configuration():
         load_dataset("shapes/huge")
 
 
+def test_a_folder_of_this_name_needs_a_path(few, tmp_path, monkeypatch):
+    """What a script loads does not depend on what lies in the folder where it is run."""
+    (tmp_path / "shapes").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert load_dataset("shapes").info.counts == dict(FEW)
+    with pytest.raises(ValueError, match="shapes holds nothing"):
+        load_dataset("./shapes")
+
+
 def test_tfds_builder(few, tmp_path, monkeypatch):
     import socket
 

@@ -72,9 +72,9 @@ def load_dataset(
     Boxes are clipped to their image, and dropped where nothing is left; `info.notes` counts that.
 
     Args:
-        source: A folder; `"digits"`, the 1,797 handwritten digits of scikit-learn; `"shapes"` or
-            `"shapes/NAME"`, coloured shapes drawn on the spot, for every task; or the name of a
-            data set that TFDS has prepared on this machine, such as `"cifar10"`.
+        source: `"digits"`, the 1,797 handwritten digits of scikit-learn; `"shapes"` or
+            `"shapes/NAME"`, coloured shapes drawn on the spot, for every task; a folder; or the
+            name of a data set that TFDS has prepared on this machine, such as `"cifar10"`.
         task: `"classification"`, `"detection"`, `"semantic_segmentation"` or `"generation"`.
         image_size: Side in pixels, or `(height, width)`, to which images are brought; None for
             their own, if all have the same.
@@ -82,10 +82,12 @@ def load_dataset(
             None to raise an error then.
         batch_size: Images a batch.
         augment: What is done to training images: None or `"none"`, `"crop"` (moved by up to an
-            eighth of the side), `"standard"` (also mirrored, where a mirror image keeps its class),
-            or a function from dictionary to dictionary, called with whole batches: `images` float32
-            0..255 `(batch, height, width, channels)`, the annotations as in `Dataset.arrays`, and
-            `seed`, two integers that no other batch of the training has.
+            eighth of the side), `"standard"` (also mirrored, where a mirror image keeps its class);
+            for detection and segmentation `"flip"`, `"standard"` (also scaled, shifted and
+            recoloured), `"strong"` (also turned), which move the annotations too, and for
+            generation `"flip"`; or a function from dictionary to dictionary, called with whole
+            batches: `images` float32 0..255 `(batch, height, width, channels)`, the annotations as
+            in `Dataset.arrays`, and `seed`, two integers that no other batch of the training has.
         data_dir: Where TFDS data sets are prepared; None for TFDS's own place.
         annotations: Where the annotations are, if not with the images: a COCO file for the images
             in `source`, or a folder of masks that is built like `source`.
@@ -167,20 +169,18 @@ def _check(**arguments) -> None:
 
 def _find(source: str | Path, task: str, data_dir, annotations, extras, quiet: bool) -> Listing:
     """What there is to read, decided by task and layout."""
-    if isinstance(source, str) and not Path(source).expanduser().exists():
-        if (config := shapes.find_config(source, task)) is not None:
-            with _progress("Drawing shapes", sum(dict(config.counts).values()), quiet) as progress:
-                return shapes.list_shapes(config, task, progress)
-        if prepared.TFDS_NAME.fullmatch(source):
-            if task not in ("classification", "generation"):
-                raise ValueError(
-                    f"{source!r} is no folder, and sets of TFDS and digits are not read for "
-                    f"task={task!r}."
-                )
-            return (
-                prepared.digits() if source == "digits" else prepared.tfds_files(source, data_dir)
-            )
+    if isinstance(source, str) and (config := shapes.find_config(source, task)) is not None:
+        with _progress("Drawing shapes", sum(dict(config.counts).values()), quiet) as progress:
+            return shapes.list_shapes(config, task, progress)
     folder = Path(source).expanduser()
+    named = isinstance(source, str) and prepared.TFDS_NAME.fullmatch(source)
+    if source == "digits" or (named and not folder.exists()):
+        if task not in ("classification", "generation"):
+            raise ValueError(
+                f"{source!r} is no folder, and digits and sets of TFDS are not read for "
+                f"task={task!r}."
+            )
+        return prepared.digits() if source == "digits" else prepared.tfds_files(source, data_dir)
     if annotations is not None and task not in ("detection", "semantic_segmentation"):
         raise ValueError(f"annotations={str(annotations)!r} is of no use for task={task!r}.")
     if task == "classification":
@@ -297,7 +297,9 @@ def _read_masks(masks: SemanticMasks, images: Images, cache: str):
 
 def _rarest(labels: np.ndarray, classes: int) -> np.ndarray:
     """By picture the class that fewest pictures have; `classes` for one without objects."""
-    present = (labels[:, :, np.newaxis] == np.arange(classes)).any(1)  # (pictures, classes)
+    present = np.zeros((len(labels), classes), bool)
+    rows, places = np.nonzero(labels >= 0)
+    present[rows, labels[rows, places]] = True
     counts = np.where(present, present.sum(0), len(labels) + 1)
     return np.where(present.any(1), counts.argmin(1), classes)
 
