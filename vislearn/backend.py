@@ -125,6 +125,38 @@ def value_and_gradients(
     return value, gradients
 
 
+def input_gradient(function: Callable[[Any], Any], x, state: Sequence):
+    """The gradient of the sum of `function(x)` with respect to `x`, itself differentiable.
+
+    Args:
+        function: From a tensor to a tensor. It may assign to variables of `state`.
+        x: Where to take the gradient.
+        state: All Keras variables that the function reads or assigns.
+
+    Returns:
+        A tensor of the shape of `x`.
+    """
+    if is_tensorflow():
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            total = keras.ops.sum(function(x))
+        return tape.gradient(total, x)
+    import jax
+
+    values = [variable.value for variable in state]
+
+    def pure(x):
+        value, (after,) = run_stateless(lambda: keras.ops.sum(function(x)), (state,), (values,))
+        return value, after
+
+    gradient, after = jax.grad(pure, has_aux=True)(x)
+    for variable, new in zip(state, after, strict=True):
+        variable.assign(new)
+    return gradient
+
+
 def run_stateless(
     function: Callable[[], Any], groups: Sequence[Sequence], values: Sequence[Sequence]
 ) -> tuple[Any, tuple[list, ...]]:

@@ -22,6 +22,9 @@ class FixedNoise(AdversarialTrainer):
         drawn = np.random.default_rng(1).normal(size=(64, latent)).astype("float32")
         return keras.ops.convert_to_tensor(drawn)[:count]
 
+    def shares(self, count):
+        return keras.ops.reshape(keras.ops.linspace(0.0, 1.0, 64)[:count], (-1, 1, 1, 1))
+
 
 def randomise(model, rng):
     """Weights that are the same on every backend, of about the size that DCGAN starts with."""
@@ -34,7 +37,10 @@ def main(path):
     keras.utils.set_random_seed(0)
     options = {"input_shape": (16, 16, 1), "num_classes": 0, "width": 4, "latent": 3}
     trainer = FixedNoise(
-        dcgan(**options), dcgan(part="discriminator", **options), discriminator_steps=2
+        dcgan(**options),
+        dcgan(part="discriminator", **options),
+        discriminator_steps=2,
+        gradient_penalty=1.0,
     )
     rng = np.random.default_rng(0)
     randomise(trainer.network, rng)

@@ -215,6 +215,23 @@ def test_bfloat16():
     assert keras.backend.standardize_dtype(trainer.network.output.dtype) == "float32"
 
 
+def test_gradient_penalty():
+    """Of a linear critic the gradient is its weights, everywhere."""
+    image = keras.Input((16, 16, 1))
+    linear = keras.layers.Dense(1)
+    critic = keras.Model(image, linear(keras.layers.Flatten()(image)))
+    trainers = [
+        AdversarialTrainer(dcgan(**SMALL), critic, "wasserstein", gradient_penalty=weight)
+        for weight in (0.0, 10.0)
+    ]
+    norm = np.linalg.norm(keras.ops.convert_to_numpy(linear.kernel))
+    assert abs(norm - 1) > 0.1
+    # The same generator and the same noise in both.
+    trainers[1].network.set_weights(trainers[0].network.get_weights())
+    plain, penalised = (float(t.discriminator_loss(IMAGES, False)) for t in trainers)
+    assert penalised - plain == pytest.approx(10 * (norm - 1) ** 2, rel=1e-3)
+
+
 def test_errors():
     generator, other = dcgan(**SMALL), dcgan(part="discriminator", **SMALL)
     larger = dcgan(part="discriminator", **{**SMALL, "input_shape": (32, 32, 1)})
@@ -224,6 +241,8 @@ def test_errors():
         AdversarialTrainer(generator, larger)
     with pytest.raises(ValueError, match="discriminator_steps=0 must be at least 1"):
         AdversarialTrainer(generator, other, discriminator_steps=0)
+    with pytest.raises(ValueError, match="gradient_penalty=-1 must be at least 0"):
+        AdversarialTrainer(generator, other, gradient_penalty=-1)
     with pytest.raises(ValueError, match="loss='chess'"):
         AdversarialTrainer(generator, other, loss="chess")
     trainer = AdversarialTrainer(generator, other)

@@ -34,9 +34,10 @@ class Adversarial(Task):
 
         Args:
             network: The generator.
-            recipe: How both are trained. `recipe.objective` holds `loss` and `discriminator_steps`
-                (see `AdversarialTrainer`), and `discriminator_rate`, the discriminator's learning
-                rate as a multiple of the generator's (Heusel et al. 2017, arXiv:1706.08500).
+            recipe: How both are trained. `recipe.objective` holds `loss`, `discriminator_steps` and
+                `gradient_penalty` (see `AdversarialTrainer`), and `discriminator_rate`, the
+                discriminator's learning rate as a multiple of the generator's (Heusel et al. 2017,
+                arXiv:1706.08500).
             steps: Steps of the whole training.
             seed: Seed of the noise.
 
@@ -48,7 +49,7 @@ class Adversarial(Task):
         from vislearn.training.recipes import build_optimizer
 
         options = {"discriminator_rate": 1.0, **recipe.objective}
-        known = {"discriminator_rate", "discriminator_steps", "loss"}
+        known = {"discriminator_rate", "discriminator_steps", "gradient_penalty", "loss"}
         if unknown := sorted(options.keys() - known):
             raise ValueError(f"objective has no options {unknown}; it has {sorted(known)}.")
         factor = options.pop("discriminator_rate")

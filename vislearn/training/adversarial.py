@@ -210,6 +210,9 @@ class AdversarialTrainer(AlternatingTrainer):
         loss: Name of the game: a key of `vislearn.losses.adversarial.LOSSES`.
         discriminator_steps: Updates of the discriminator for one of the generator, each on its
             share of the batch.
+        gradient_penalty: Weight of a term that keeps the norm of the discriminator's gradient near
+            1 (Gulrajani et al., NIPS 2017, arXiv:1704.00028, equation 3; the paper takes 10), which
+            the Wasserstein loss needs. It is meant for discriminators without batch normalisation.
         seed: Seed of the noise.
 
     Shape: `fit` takes pictures `(batch, height, width, channels)`, 0..255.
@@ -224,6 +227,7 @@ class AdversarialTrainer(AlternatingTrainer):
         discriminator: keras.Model,
         loss: str = "non_saturating",
         discriminator_steps: int = 1,
+        gradient_penalty: float = 0.0,
         seed: int = 0,
     ):
         super().__init__(name=f"{network.name}_trainer")
@@ -234,10 +238,13 @@ class AdversarialTrainer(AlternatingTrainer):
             )
         if discriminator_steps < 1:
             raise ValueError(f"discriminator_steps={discriminator_steps!r} must be at least 1.")
+        if gradient_penalty < 0:
+            raise ValueError(f"gradient_penalty={gradient_penalty!r} must be at least 0.")
         self.network = network
         self.discriminator = discriminator
         self.game = adversarial_loss(loss)
         self.discriminator_steps = discriminator_steps
+        self.gradient_penalty = gradient_penalty
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.finish()
 
@@ -259,10 +266,25 @@ class AdversarialTrainer(AlternatingTrainer):
         """How badly real and generated pictures are told apart."""
         real = ops.cast(images, "float32") / 127.5 - 1.0
         fake = ops.stop_gradient(self.generate(ops.shape(images)[0], training))
-        return self.game.discriminator(
+        loss = self.game.discriminator(
             self.discriminator(real, training=training),
             self.discriminator(fake, training=training),
         )
+        if self.gradient_penalty:
+            loss = loss + self.gradient_penalty * self.steepness(real, fake, training)
+        return loss
+
+    def steepness(self, real, fake, training: bool):
+        """E[(|dD/dx| - 1)^2] at points x between real and generated pictures."""
+        share = self.shares(ops.shape(real)[0])
+        gradient = backend.input_gradient(
+            lambda x: self.discriminator(x, training=training),
+            share * real + (1.0 - share) * fake,
+            self.discriminator.variables,
+        )
+        squares = ops.sum(ops.square(gradient), axis=(1, 2, 3))
+        # The square root has no derivative at 0.
+        return ops.mean(ops.square(ops.sqrt(squares + 1e-12) - 1.0))
 
     def generator_loss(self, images, training: bool):
         """How badly the discriminator is deceived, by as many pictures as the batch has."""
@@ -276,3 +298,7 @@ class AdversarialTrainer(AlternatingTrainer):
     def noise(self, count):
         """Standard normal noise `(count, latent)`."""
         return keras.random.normal((count, self.network.input_shape[1]), seed=self.seed_generator)
+
+    def shares(self, count):
+        """Numbers between 0 and 1, `(count, 1, 1, 1)`."""
+        return keras.random.uniform((count, 1, 1, 1), seed=self.seed_generator)
