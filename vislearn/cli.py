@@ -277,12 +277,28 @@ def evaluate(
     data_dir: Annotated[
         Path | None, typer.Option(help="Where TFDS data sets are prepared.")
     ] = None,
+    judge: Annotated[
+        Path | None,
+        typer.Option(
+            help="Run of a classifier of the same data, to judge the pictures that the targets "
+            "make from noise."
+        ),
+    ] = None,
+    count: Annotated[int, typer.Option(help="Pictures to be judged.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the noise of these pictures.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure metrics, size and latency of each format on a data set."""
+    """Measure metrics, size and latency of each format on a data set.
+
+    With --judge: the confidence of a classifier in generated pictures, their classes, their
+    Fréchet and kernel distances from real ones, and whether they are copies.
+    """
     from vislearn.commands import evaluate_targets, evaluation_table
 
     _load_keras()
+    if judge is not None:
+        _print_verdicts(targets, data, judge, count, seed, data_dir, as_json)
+        return
     wanted = tuple(name.strip() for name in formats.split(",") if name.strip())
     if unknown := sorted({*wanted} - {*FORMATS}):
         raise ValueError(f"--format {unknown} must be of {FORMATS}.")
@@ -295,6 +311,20 @@ def evaluate(
         from rich.console import Console
 
         Console().print(evaluation_table(rows))
+
+
+def _print_verdicts(targets, data, judge, count, seed, data_dir, as_json) -> None:
+    import dataclasses
+
+    from rich.console import Console
+
+    from vislearn.judging import judge_targets, verdict_table
+
+    verdicts = judge_targets(targets, data, judge, count=count, seed=seed, data_dir=data_dir)
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(verdict) for verdict in verdicts], indent=2))
+    else:
+        Console().print(verdict_table(verdicts))
 
 
 @app.command()
@@ -343,9 +373,11 @@ def generate(
     format: Annotated[str, typer.Option(help="litert, onnx or savedmodel.")] = "litert",
 ) -> None:
     """Make pictures with an exported generator, decoder or sampler."""
-    from vislearn.commands import generate_images
+    from vislearn import pictures
+    from vislearn.commands import package_pictures
 
-    generate_images(package, count=count, out=out, seed=seed, label=label, format=format)
+    images = package_pictures(package, count=count, seed=seed, label=label, format=format)
+    pictures.save(pictures.image_grid(images), out)
     typer.echo(f"Picture in {out}")
 
 

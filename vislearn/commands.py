@@ -320,22 +320,20 @@ def _image_files(images: Sequence[str | Path]) -> list[Path]:
     return found
 
 
-def generate_images(
+def package_pictures(
     package: str | Path,
     *,
     count: int,
-    out: str | Path,
     seed: int = 0,
     label: str | None = None,
     format: str = "litert",
     batch_size: int = 16,
 ):
-    """Makes pictures with an exported generator, decoder or sampler, and draws them as a grid.
+    """Makes pictures with an exported generator, decoder or sampler.
 
     Args:
         package: Folder of a package that makes pictures from noise, or of an export that holds one.
         count: How many pictures.
-        out: Picture to write.
         seed: Seed of the noise; the same seed gives the same pictures.
         label: Name of the class of all pictures, where the network knows classes; None for each
             class in turn.
@@ -351,7 +349,6 @@ def generate_images(
     import numpy as np
     from rich.progress import track
 
-    from vislearn import pictures
     from vislearn.export import load_predictor
 
     if count < 1:
@@ -363,9 +360,7 @@ def generate_images(
     for start in track(starts, "Generating", transient=True, disable=len(starts) == 1):
         batch = {name: value[start : start + batch_size] for name, value in inputs.items()}
         made.append(predictor.predict(batch, batch_size)[shows])
-    images = np.concatenate(made)
-    pictures.save(pictures.image_grid(images), out)
-    return images
+    return np.concatenate(made)
 
 
 def _generator_package(package: Path) -> Path:
