@@ -177,8 +177,10 @@ def test_compose_is_what_it_says():
     assert at((10, 5), mirror_y=True) == [10, 35]
     assert at((60, 20), scale=2.0) == [70, 20]
     assert at((60, 20), angle=math.pi / 2) == [50, 30]  # clockwise, for y points down
+    assert at((60, 25), angle=math.pi / 2) == [45, 30]
+    assert at((60, 25), angle=math.pi / 2, mirror_y=True) == [55, 30]
     assert at((60, 20), shift=(3.0, -4.0)) == [63, 16]
-    assert at((60, 20), mirror_x=True, scale=2.0, angle=math.pi / 2, shift=(1.0, 2.0)) == [51, 2]
+    assert at((60, 25), mirror_x=True, scale=2.0, angle=math.pi / 2, shift=(1.0, 2.0)) == [41, 2]
 
 
 def test_nothing_moves_by_the_identity():
