@@ -1,8 +1,11 @@
 """Boxes, masks and key points: checked, moved with their picture, packed, batched."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from vislearn.data import load_dataset
 from vislearn.data.annotations import (
     InstanceMasks,
     MaskArray,
@@ -15,7 +18,7 @@ from vislearn.data.annotations import (
     settle,
 )
 from vislearn.data.images import fit_image, plan_fit
-from vislearn.data.shapes import tight_box
+from vislearn.data.shapes import CONFIGS, tight_box
 
 SIZES = [(40, 60), (24, 90), (80, 32), (48, 48)]
 
@@ -174,26 +177,21 @@ def test_instance_masks_are_padded():
 
 # Through the data set.
 
-pytest_tensorflow = pytest.mark.tensorflow
+needs_tensorflow = pytest.mark.tensorflow
 
 
 @pytest.fixture
 def few(monkeypatch):
-    import dataclasses
-
-    from vislearn.data.shapes import CONFIGS
-
+    """The shapes with a handful of pictures."""
     counts = (("train", 24), ("validation", 4), ("test", 5))
     for name, config in CONFIGS.items():
         monkeypatch.setitem(CONFIGS, name, dataclasses.replace(config, counts=counts))
 
 
-@pytest_tensorflow
+@needs_tensorflow
 @pytest.mark.parametrize("cache", ["memory", "none"])
 @pytest.mark.parametrize("task", ["detection", "semantic_segmentation"])
 def test_batches_equal_arrays(few, task, cache):
-    from vislearn.data import load_dataset
-
     extras = ("instance_masks", "keypoints") if task == "detection" else ()
     data = load_dataset(
         "shapes", task=task, image_size=40, batch_size=2, cache=cache, extras=extras
@@ -207,12 +205,12 @@ def test_batches_equal_arrays(few, task, cache):
         np.testing.assert_array_equal(np.concatenate(parts), values)
 
 
-@pytest_tensorflow
-@pytest.mark.parametrize("cache", ["memory", "none"])
-@pytest.mark.parametrize("task", ["detection", "semantic_segmentation"])
+@needs_tensorflow
+@pytest.mark.parametrize(
+    ("task", "cache"),
+    [("detection", "memory"), ("detection", "none"), ("semantic_segmentation", "none")],
+)
 def test_resumed_sees_what_unbroken_sees(few, task, cache):
-    from vislearn.data import load_dataset
-
     def run(start, count):
         data = load_dataset(
             "shapes", task=task, batch_size=8, augment="standard", cache=cache, image_size=48
@@ -227,10 +225,8 @@ def test_resumed_sees_what_unbroken_sees(few, task, cache):
             np.testing.assert_array_equal(one[name], two[name])
 
 
-@pytest_tensorflow
+@needs_tensorflow
 def test_generation_takes_any_folder(make_folder, tmp_path):
-    from vislearn.data import load_dataset
-
     flat = load_dataset(make_folder({"deep/er": 20}, "flat"), task="generation", batch_size=4)
     assert flat.info.classes == ()
     assert flat.info.counts == {"train": 14, "validation": 2, "test": 4}
@@ -255,10 +251,8 @@ def test_generation_takes_any_folder(make_folder, tmp_path):
         load_dataset(tmp_path / "nothing", task="generation")
 
 
-@pytest_tensorflow
+@needs_tensorflow
 def test_wrong_uses(make_folder, tmp_path):
-    from vislearn.data import load_dataset
-
     folder = make_folder({"a": 2, "b": 2})
     with pytest.raises(ValueError, match="has no boxes that could be read"):
         load_dataset(folder, task="detection")

@@ -1,5 +1,7 @@
 """Folders of masks: layouts, numbers, palettes, colours, and what is refused."""
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -113,8 +115,6 @@ def test_palette_images_hold_numbers(make_masks):
         image = Image.fromarray(values, "L")
         image = image.convert("P")
         image.putpalette([200, 0, 0, 0, 200, 0, 0, 0, 200] + [7] * 759)
-        import io
-
         file = io.BytesIO()
         image.save(file, "PNG")
         return file.getvalue()

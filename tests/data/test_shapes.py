@@ -1,5 +1,8 @@
 """The embedded shapes: reproducible, and drawn object = mask = box."""
 
+import dataclasses
+import socket
+
 import numpy as np
 import pytest
 
@@ -22,8 +25,6 @@ FEW = (("train", 12), ("validation", 4), ("test", 5))
 @pytest.fixture
 def few(monkeypatch):
     """All configurations with a handful of pictures."""
-    import dataclasses
-
     for name, config in CONFIGS.items():
         monkeypatch.setitem(CONFIGS, name, dataclasses.replace(config, counts=FEW))
 
@@ -209,8 +210,6 @@ def test_a_folder_of_this_name_needs_a_path(few, tmp_path, monkeypatch):
 
 
 def test_tfds_builder(few, tmp_path, monkeypatch):
-    import socket
-
     import tensorflow_datasets as tfds
 
     import vislearn.data.shapes_builder  # noqa: F401 (makes the name known)
