@@ -205,6 +205,66 @@ def test_confusion_matrix_refuses_what_does_not_fit(matrix, message):
         pictures.confusion_matrix(matrix, CLASSES)
 
 
+DETECTIONS = (
+    np.array([[2, 10, 12, 20], [2, 11, 12, 21.0]]),
+    np.array([0, 1]),
+    np.array([0.9, 0.4]),
+)
+
+
+def test_detection_grid_tells_right_wrong_and_missing_boxes():
+    images = [np.zeros((32, 48, 3), "uint8"), np.zeros((32, 48), "uint8")]
+    nothing = (np.zeros((0, 4)), np.zeros(0, int), np.zeros(0))
+    truth = [(np.array([[2, 10, 12, 20]]), [0]), (np.array([[5, 6, 15, 16]]), [1])]
+    figure = pictures.detection_grid(
+        images, [DETECTIONS, nothing], CLASSES, truth=truth, titles=["one", "two"]
+    )
+    assert len(figure.axes) == 2
+    first, second = figure.axes
+    # The surest last, and so on top; boxes lie between pixels, whose middles have whole numbers.
+    wrong, right = first.patches
+    assert [matplotlib_hex(patch) for patch in (wrong, right)] == [pictures.WRONG, pictures.RIGHT]
+    assert (right.get_x(), right.get_y(), right.get_width()) == (1.5, 9.5, 10)
+    assert [text.get_text() for text in first.texts] == [f"{CLASSES[1]} 40%", f"{CLASSES[0]} 90%"]
+    assert [text.get_text() for text in second.texts] == [CLASSES[1]]
+    assert second.patches[0].get_linestyle() not in ("-", "solid")
+
+
+def matplotlib_hex(patch) -> str:
+    from matplotlib.colors import to_hex
+
+    return to_hex(patch.get_edgecolor()).upper()
+
+
+def test_detection_grid_colours_classes_where_the_truth_is_not_known():
+    figure = pictures.detection_grid([np.zeros((32, 48, 3), "uint8")], [DETECTIONS], CLASSES)
+    assert len({matplotlib_hex(patch) for patch in figure.axes[0].patches}) == 2
+
+
+def test_detection_grid_refuses_what_does_not_fit():
+    image = np.zeros((32, 48, 3), "uint8")
+    boxes, numbers, found = DETECTIONS
+    for arguments, options, message in (
+        (([], []), {}, "images is empty"),
+        (([image], []), {}, "detections has 0 entries for 1"),
+        (([image], [DETECTIONS]), {"titles": []}, "titles has 0 entries"),
+        (([image], [DETECTIONS]), {"columns": 0}, "columns=0"),
+        (([image], [(boxes[:1], numbers, found)]), {}, "for 2 classes"),
+        (([image], [(boxes, numbers + 99, found)]), {}, r"holds \[99, 100\]"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            pictures.detection_grid(*arguments, CLASSES, **options)
+
+
+def test_precision_bars():
+    figure = pictures.precision_bars([0.5, np.nan, 0.9], [0.2, np.nan, 0.6], ["a", "b", "c"])
+    axes = figure.axes[0]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["c", "a", "b"]
+    assert [text.get_text() for text in axes.texts] == ["0.60  0.90", "0.20  0.50", "no object"]
+    with pytest.raises(ValueError, match="for 2 classes"):
+        pictures.precision_bars([0.5], [0.2], ["a", "b"])
+
+
 @pytest.mark.parametrize(
     ("suffix", "start"), [(".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF")]
 )

@@ -292,18 +292,20 @@ def _draw_box(axes, box, colour, text, *, dashed=False):
     # Pixel 0 is drawn from -0.5 to 0.5, and boxes lie between the edges of pixels.
     x1, y1, x2, y2 = np.asarray(box, float) - 0.5
     style = (0, (3, 2)) if dashed else "-"
+    left, right = axes.get_xlim()
+    above = y1 > 0.05 * (right - left)  # Is there room for the text?
     axes.add_patch(
         Rectangle(
             (x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour, linewidth=1.2, linestyle=style
         )
     )
     axes.text(
-        x1,
-        y1,
+        max(x1, left),
+        y1 if above else max(y1, 0.0),
         text,
         size=5.5,
         color=colour if dashed else "white",
-        va="bottom",
+        va="bottom" if above else "top",
         clip_on=True,
         bbox={"facecolor": "white" if dashed else colour, "edgecolor": "none", "pad": 0.8},
     )

@@ -7,6 +7,13 @@ What differs from the paper: P6 is a convolution of P5, not of C5, and anchors a
 pixels and matched also where they overlap little, all as torchvision's `retinanet_resnet50_fpn`.
 Smaller networks from scratch need a norm in pyramid and heads, which the paper has not
 (`norm="batch"`). On ResNet-50 with 800x800 pixels and 91 classes: 34.1 million parameters.
+
+Measured on two CPU cores from scratch, the backbone a `resnet18` of 32 filters, 64 channels in
+the pyramid, two convolutions in each head, batch norm, bfloat16. Photographs of blood cells (292,
+at 240x320; C3 to C5, anchors of 16, 32 and 64 pixels; 1.1 G multiply-adds), 30 epochs in 7 CPU
+minutes: a mAP of 0.89 at an overlap of 0.5 and 0.54 by COCO's mean on the 72 test photographs.
+`shapes` at 96 pixels (C2 to C4 and one more level; 0.24 G), 10 epochs in 4 CPU minutes: 0.97 and
+0.79.
 """
 
 import functools
