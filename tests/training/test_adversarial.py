@@ -192,7 +192,7 @@ def test_the_state_of_both_optimisers_is_kept():
 def test_averages_replace_the_weights_when_fit_ends():
     trainer = build(ema=True)
     fit(trainer, epochs=2)
-    generator = trainer.optimizer.parts["generator"]
+    generator = trainer.optimizer.by_name["generator"]
     averages = values(generator._model_variables_moving_average)
     for weight, average in zip(values(trainer.network.trainable_variables), averages, strict=True):
         np.testing.assert_array_equal(weight, average)
@@ -202,7 +202,10 @@ def test_the_group_is_serialisable():
     parts = {"a": keras.optimizers.Adam(0.25), "b": keras.optimizers.SGD(0.5)}
     group = OptimizerGroup(parts)
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(group))
-    assert [type(one) for one in copy.optimizers] == [keras.optimizers.Adam, keras.optimizers.SGD]
+    assert [type(one) for one in copy.optimizers] == [
+        keras.optimizers.Adam,
+        keras.optimizers.SGD,
+    ]
     assert float(copy.learning_rate) == 0.5
 
 

@@ -39,18 +39,18 @@ class OptimizerGroup(keras.optimizers.Optimizer):
     """Several optimisers, each for variables of its own, as one for checkpoints and callbacks.
 
     Args:
-        parts: The optimisers by name. Learning rate and iteration count of the group are those of
-            the last.
+        optimizers: The optimisers by name. Learning rate and iteration count of the group are those
+            of the last.
     """
 
-    def __init__(self, parts: Mapping[str, keras.optimizers.Optimizer], name="optimizers"):
+    def __init__(self, optimizers: Mapping[str, keras.optimizers.Optimizer], name="optimizers"):
         super().__init__(learning_rate=0.0, name=name)
-        self.parts = dict(parts)
+        self.by_name = dict(optimizers)
 
     @property
     def optimizers(self) -> list[keras.optimizers.Optimizer]:
-        """The optimisers, in the order in which they were given."""
-        return list(self.parts.values())
+        """The optimisers in their order; the name is the one that Keras's TensorBoard asks for."""
+        return list(self.by_name.values())
 
     def build_parts(self, variables: Mapping[str, Sequence]) -> None:
         """Tells each optimiser its variables.
@@ -58,11 +58,11 @@ class OptimizerGroup(keras.optimizers.Optimizer):
         Raises:
             ValueError: If the names are not those of the optimisers.
         """
-        if sorted(variables) != sorted(self.parts):
+        if sorted(variables) != sorted(self.by_name):
             raise ValueError(
-                f"optimizers={sorted(self.parts)} must be one for each of {sorted(variables)}."
+                f"optimizers={sorted(self.by_name)} must be one for each of {sorted(variables)}."
             )
-        for name, optimizer in self.parts.items():
+        for name, optimizer in self.by_name.items():
             optimizer.build(list(variables[name]))
         self.built = True
 
@@ -77,7 +77,7 @@ class OptimizerGroup(keras.optimizers.Optimizer):
 
     def apply_part(self, name: str, gradients: Sequence) -> None:
         """One update of the variables of one optimiser."""
-        self.parts[name].apply(gradients)
+        self.by_name[name].apply(gradients)
 
     def apply(self, grads, trainable_variables=None):
         raise ValueError("An OptimizerGroup is applied part by part, by apply_part.")
@@ -105,15 +105,15 @@ class OptimizerGroup(keras.optimizers.Optimizer):
 
     def get_config(self):
         parts = {
-            name: keras.saving.serialize_keras_object(part) for name, part in self.parts.items()
+            name: keras.saving.serialize_keras_object(part) for name, part in self.by_name.items()
         }
-        return {"name": self.name, "parts": parts}
+        return {"name": self.name, "optimizers": parts}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         parts = {
             name: keras.saving.deserialize_keras_object(part, custom_objects=custom_objects)
-            for name, part in config["parts"].items()
+            for name, part in config["optimizers"].items()
         }
         return cls(parts, name=config["name"])
 

@@ -35,7 +35,7 @@ def _averages(optimizer) -> list[tuple]:
     """Each weight with its moving average, for the optimisers that keep one."""
     return [
         pair
-        for one in getattr(optimizer, "optimizers", {"": optimizer}).values()
+        for one in getattr(optimizer, "optimizers", [optimizer])
         if one.use_ema and one.built
         for pair in zip(one._trainable_variables, one._model_variables_moving_average, strict=True)
     ]

@@ -92,6 +92,24 @@ _RECIPES = {
     "vit": dataclasses.replace(
         _ADAMW, learning_rate=1e-3, schedule="cosine", label_smoothing=0.1, clip_norm=1.0
     ),
+    # Chosen on MNIST.
+    "vae": Recipe(
+        optimizer="adam",
+        learning_rate=1e-3,
+        schedule="one_cycle",
+        weight_decay=0.0,
+        label_smoothing=0.0,
+    ),
+    "dcgan": Recipe(
+        batch_size=64,
+        optimizer="adam",
+        learning_rate=1e-3,
+        momentum=0.5,
+        weight_decay=0.0,
+        label_smoothing=0.0,
+        ema=0.995,
+        objective={"discriminator_rate": 0.4},
+    ),
 }
 
 
@@ -112,7 +130,7 @@ def build_optimizer(recipe: Recipe, steps: int):
     elif recipe.schedule == "cosine":
         warmup = max(1, steps // 20)
         rate = keras.optimizers.schedules.CosineDecay(
-            0.0, steps - warmup, warmup_target=recipe.learning_rate, warmup_steps=warmup
+            0.0, max(1, steps - warmup), warmup_target=recipe.learning_rate, warmup_steps=warmup
         )
     options = {
         "learning_rate": rate,
