@@ -4,6 +4,7 @@ A rung is one test file here, written once and parametrised over `MODELS`, so th
 is tested by being registered.
 """
 
+import contextlib
 import functools
 import inspect
 
@@ -165,6 +166,50 @@ def step(built: keras.Model, name: str, batch: dict[str, np.ndarray]) -> dict[st
     """The losses of one training step."""
     x, y = task(name).target(batch)
     found = built.train_on_batch(x, y, return_dict=True)
+    return {key: float(value) for key, value in found.items()}
+
+
+@contextlib.contextmanager
+def same_noise():
+    """Inside, Keras draws the same numbers on every backend: those of NumPy."""
+
+    def drawn(draw, kind="float32"):
+        def replacement(shape, *args, seed=None, dtype=None, **options):
+            size = tuple(int(side) for side in shape)
+            value = draw(np.random.default_rng(0), size, *args, **options)
+            return keras.ops.convert_to_tensor(
+                value, keras.backend.standardize_dtype(dtype or kind)
+            )
+
+        return replacement
+
+    replacements = {
+        "normal": drawn(lambda rng, size, mean=0.0, stddev=1.0: rng.normal(mean, stddev, size)),
+        "uniform": drawn(
+            lambda rng, size, minval=0.0, maxval=1.0: rng.uniform(minval, maxval, size)
+        ),
+        "randint": drawn(
+            lambda rng, size, minval, maxval: rng.integers(minval, maxval, size), "int32"
+        ),
+    }
+    before = {name: getattr(keras.random, name) for name in replacements}
+    for name, replacement in replacements.items():
+        setattr(keras.random, name, replacement)
+    try:
+        yield
+    finally:
+        for name, original in before.items():
+            setattr(keras.random, name, original)
+
+
+def losses_on_same_noise(name: str) -> dict[str, float]:
+    """The losses of the shared random weights on one batch, without dropout."""
+    _, built = trainer(name, Recipe(label_smoothing=0.0))
+    randomise(built)
+    built.run_eagerly = True
+    x, y = task(name).target(example(name))
+    with same_noise():
+        found = built.test_on_batch(x, y, return_dict=True)
     return {key: float(value) for key, value in found.items()}
 
 

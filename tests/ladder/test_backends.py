@@ -13,6 +13,7 @@ from rungs import (
     every_model,
     inputs,
     load_arrays,
+    losses_on_same_noise,
     outputs,
     random_tiny,
     representative,
@@ -23,12 +24,13 @@ ON_JAX = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
 
 @pytest.fixture(scope="module")
 def jax_answers(tmp_path_factory):
-    """The answers of all networks from one process on the JAX backend."""
+    """The answers and losses of all networks from one process on the JAX backend."""
     folder = tmp_path_factory.mktemp("jax")
     script = Path(__file__).with_name("fresh_process.py")
     command = [sys.executable, script, "forward", json.dumps(NETWORKS), folder]
     subprocess.run(command, check=True, env=ON_JAX)
-    return {name: load_arrays(folder / f"{name}.npz") for name in NETWORKS}
+    losses = json.loads((folder / "losses.json").read_text())
+    return {name: (load_arrays(folder / f"{name}.npz"), losses[name]) for name in NETWORKS}
 
 
 @pytest.mark.tensorflow
@@ -36,7 +38,16 @@ def jax_answers(tmp_path_factory):
 def test_same_answer(name, jax_answers):
     network = representative(name)
     model = random_tiny(network)
-    assert_same(jax_answers[network], outputs(model, inputs(model)))
+    assert_same(jax_answers[network][0], outputs(model, inputs(model)))
+
+
+@pytest.mark.tensorflow
+@every_model
+def test_same_losses(name, jax_answers):
+    network = representative(name)
+    found = losses_on_same_noise(network)
+    assert found["loss"] != 0
+    assert found == pytest.approx(jax_answers[network][1], rel=1e-4, abs=1e-5)
 
 
 WITHOUT_TENSORFLOW = """

@@ -154,10 +154,6 @@ class Task:
         del network, recipe
 
     def trainer(self, network, recipe, steps: int, seed: int = 0):
-        """A compiled trainer with a step of its own; None where `objective` or `loss` will do."""
-        del network, recipe, steps, seed
-
-    def trainer(self, network, recipe, steps: int, seed: int = 0):
         """The compiled trainer, where one loss and one optimiser are not enough; else None.
 
         Args:

@@ -100,7 +100,7 @@ _RECIPES = {
         weight_decay=0.0,
         label_smoothing=0.0,
     ),
-    "dcgan": Recipe(
+    "gan": Recipe(
         batch_size=64,
         optimizer="adam",
         learning_rate=1e-3,
@@ -110,6 +110,20 @@ _RECIPES = {
         ema=0.995,
         objective={"discriminator_rate": 0.4},
     ),
+    "diffusion": Recipe(
+        batch_size=64,
+        optimizer="adam",
+        learning_rate=2e-3,
+        weight_decay=0.0,
+        label_smoothing=0.0,
+        clip_norm=1.0,
+        ema=0.995,
+    ),
+    # Chosen on `shapes`.
+    "retinanet": dataclasses.replace(
+        _ADAMW, batch_size=16, learning_rate=1e-3, augment="flip", clip_norm=1.0
+    ),
+    "unet": dataclasses.replace(_ADAMW, batch_size=8, augment="flip"),
 }
 
 

@@ -76,12 +76,11 @@ def build_trainer(network: keras.Model, task, recipe: Recipe, steps: int, seed: 
     own = task.trainer(network, recipe, steps, seed)
     if own is not None:
         return own
-    if trainer := task.trainer(network, recipe, steps, seed):
-        return trainer
     objective = task.objective(network, recipe)
     if objective is None:
         trainer, loss, metrics = network, task.loss(recipe), task.metrics()
     else:
-        trainer, loss, metrics = ObjectiveTrainer(network, objective, seed), None, task.metrics()
+        # An empty list would make Keras look for a target of each output.
+        trainer, loss, metrics = ObjectiveTrainer(network, objective, seed), None, None
     trainer.compile(optimizer=build_optimizer(recipe, steps), loss=loss, metrics=metrics)
     return trainer
