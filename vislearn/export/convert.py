@@ -13,7 +13,7 @@ import numpy as np
 
 from vislearn.export.package import ExportError
 from vislearn.export.quiet import quiet
-from vislearn.export.runtimes import SIGNATURE, litert_operators
+from vislearn.export.runtimes import SIGNATURE, litert_nodes, litert_operators
 from vislearn.tasks.base import Arrays, Signature
 
 # Old enough for onnxruntime and onnxruntime-web of the last years, new enough for every operation.
@@ -108,9 +108,9 @@ class Endpoint:
     def write_litert(self, savedmodel: Path, path: Path, calibration: Arrays | None = None) -> None:
         """Converts a written SavedModel to LiteRT, in int8 if there are inputs to calibrate on.
 
-        In the int8 file the softmax stays in float: in int8 it can only answer in steps of 1/256,
-        which would round away most probabilities of many classes. What has no integer form stays
-        in float, too; input and outputs keep their types.
+        In the int8 file everything after the network stays in float: in int8, probabilities and
+        coordinates of boxes could only take 256 values each. What has no integer form stays in
+        float, too; input and outputs keep their types.
 
         Raises:
             ExportError: If the model needs an operation that LiteRT has not built in.
@@ -122,10 +122,10 @@ class Endpoint:
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         try:
             with quiet():
-                if calibration is None:
-                    content = converter.convert()
-                else:
-                    content = _quantised(converter, calibration)
+                content = converter.convert()
+                if calibration is not None:
+                    decoding = [name for name in litert_nodes(content) if not self._in_layer(name)]
+                    content = _quantised(converter, calibration, decoding)
         except ConverterError as error:
             raise ExportError(self._explain(error)) from error
         path.write_bytes(content)
@@ -208,8 +208,8 @@ def _erfc_to_onnx(graph, node, name: str, args: list) -> None:
     )
 
 
-def _quantised(converter, calibration: Arrays) -> bytes:
-    """Full-integer post-training quantisation, the softmax left in float."""
+def _quantised(converter, calibration: Arrays, in_float: list[str]) -> bytes:
+    """Full-integer post-training quantisation, with the nodes of these names left in float."""
     import tensorflow as tf
 
     def samples():
@@ -222,8 +222,11 @@ def _quantised(converter, calibration: Arrays) -> bytes:
         tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
         tf.lite.OpsSet.TFLITE_BUILTINS,
     ]
-    # The debugger is the documented way to keep chosen operations in float.
-    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=["SOFTMAX"])
+    # The debugger is the documented way to keep chosen operations in float: the attention's softmax
+    # too, and what is only broadcast, which are the anchors of detectors.
+    options = tf.lite.experimental.QuantizationDebugOptions(
+        denylisted_ops=["SOFTMAX", "BROADCAST_TO"], denylisted_nodes=in_float
+    )
     debugger = tf.lite.experimental.QuantizationDebugger(
         converter=converter, debug_dataset=samples, debug_options=options
     )

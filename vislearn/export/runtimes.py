@@ -163,6 +163,20 @@ def random_example(inputs: Sequence[dict]) -> Arrays:
     return found
 
 
+def litert_nodes(content: bytes) -> list[str]:
+    """The names of what each operation in the content of a `.tflite` file computes."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAsModel(content, 0)
+    graphs = [model.Subgraphs(index) for index in range(model.SubgraphsLength())]
+    return [
+        graph.Tensors(int(tensor)).Name().decode()
+        for graph in graphs
+        for index in range(graph.OperatorsLength())
+        for tensor in graph.Operators(index).OutputsAsNumpy()
+    ]
+
+
 def litert_operators(path: str | Path) -> list[str]:
     """Names of the operations in a `.tflite` file, sorted, each once.
 
