@@ -12,6 +12,7 @@ from vislearn.layers.padded_identity import PaddedIdentity
 from vislearn.layers.position_embedding import PositionEmbedding
 from vislearn.layers.preprocessing import preprocess
 from vislearn.layers.radial_basis import RadialBasis
+from vislearn.layers.sampling import GaussianSample
 from vislearn.layers.segmentation_head import segmentation_head
 from vislearn.layers.sinusoidal_embedding import SinusoidalEmbedding
 from vislearn.layers.stochastic_depth import StochasticDepth, drop_rates
@@ -20,6 +21,7 @@ __all__ = [
     "Anchors",
     "BatchNormalization",
     "ClassToken",
+    "GaussianSample",
     "ImageSize",
     "LocallyConnected2D",
     "Maxout",
