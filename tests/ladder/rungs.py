@@ -136,11 +136,14 @@ def inputs(model: keras.Model, count: int = 4, seed: int = 0):
 
 
 def example(name: str, count: int = 8, seed: int = 0) -> dict[str, np.ndarray]:
-    """A batch of the data set that a tiny model learns from, in noise."""
+    """A batch of the data set that a tiny model learns from: dark and bright quarters, in noise."""
     info, rng = vislearn.model_info(name), np.random.default_rng(seed)
     height, width, channels = info.tiny["input_shape"]
     classes = info.tiny["num_classes"]
-    found = {"images": rng.uniform(0, 255, (count, height, width, channels)).astype("float32")}
+    bright = rng.integers(0, 2, (count, 2, 2, channels)).astype("float32")
+    bright = bright.repeat(height // 2, axis=1).repeat(width // 2, axis=2)
+    images = 40 + 175 * bright + rng.uniform(-40, 40, bright.shape)
+    found = {"images": images.astype("float32")}
     if info.task == "detection":
         # Two objects and a row that is none; one covers half of the picture, one a quarter.
         box = np.array([width, height, width, height], "float32")
@@ -149,7 +152,7 @@ def example(name: str, count: int = 8, seed: int = 0) -> dict[str, np.ndarray]:
         found["labels"] = rng.integers(0, classes, (count, 3)).astype("int32")
         found["labels"][:, 2] = -1
     elif info.task == "semantic_segmentation":
-        found["masks"] = rng.integers(0, classes, (count, height, width)).astype("uint8")
+        found["masks"] = bright[..., 0].astype("uint8")
     elif classes:
         found["labels"] = (np.arange(count) % classes).astype("int32")
     return found
