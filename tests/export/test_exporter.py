@@ -24,6 +24,7 @@ from vislearn.export import (
 )
 from vislearn.export.convert import in_float32
 from vislearn.export.exporter import int8_losses
+from vislearn.tasks import Detection
 
 pytestmark = pytest.mark.tensorflow
 
@@ -436,3 +437,24 @@ def test_on_another_backend_the_error_says_what_to_do(tmp_path):
     result = run(code, KERAS_BACKEND="jax")
     assert "KERAS_BACKEND=tensorflow" in result.stdout, result.stderr
     assert left_in(tmp_path) == []
+
+
+def test_an_int8_detector_decodes_in_float(tmp_path):
+    """In int8, overlaps of boxes would be divided by zero, and coordinates have 256 values."""
+    info = vislearn.model_info("retinanet")
+    keras.utils.set_random_seed(0)
+    model = vislearn.create_model("retinanet", **info.tiny)
+    images = np.random.default_rng(0).integers(0, 256, (8, *model.input_shape[1:]), dtype=np.uint8)
+    report = vislearn.export_model(
+        model,
+        tmp_path / "p",
+        task=Detection(tuple("abc"), score_threshold=0.0),
+        formats=["litert"],
+        quantize="int8",
+        calibration=images,
+    )
+    assert [row.format for row in report.rows] == ["litert", "litert_int8"]
+    answers = load_predictor(tmp_path / "p", "litert_int8").predict(images)
+    assert np.all(answers["count"] > 0)
+    inside = answers["boxes"][(answers["boxes"] > 0) & (answers["boxes"] < 64)]
+    assert len(np.unique(inside)) > 300
