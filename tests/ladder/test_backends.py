@@ -19,6 +19,9 @@ from rungs import (
     representative,
 )
 
+# In one process, so that the other one is started once.
+pytestmark = pytest.mark.xdist_group("jax")
+
 ON_JAX = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
 
 

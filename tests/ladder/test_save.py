@@ -18,6 +18,10 @@ from rungs import (
 )
 
 
+# In one process, so that the other one is started once.
+pytestmark = pytest.mark.xdist_group("saved")
+
+
 @pytest.fixture(scope="module")
 def reloaded(tmp_path_factory):
     """The answers of all networks after one process has loaded them all."""

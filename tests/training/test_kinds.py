@@ -11,7 +11,8 @@ from vislearn.data import shapes
 from vislearn.training import callbacks
 from vislearn.training.run import Run, train
 
-pytestmark = pytest.mark.tensorflow
+# In one process, so that each network is trained and exported once.
+pytestmark = [pytest.mark.tensorflow, pytest.mark.xdist_group("kinds")]
 
 COUNTS = (("train", 32), ("validation", 8), ("test", 8))
 TINY = shapes.ShapesConfig("tiny", size=32, objects=(1, 2), radius=(0.2, 0.4), counts=COUNTS)
