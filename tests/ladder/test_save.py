@@ -17,7 +17,6 @@ from rungs import (
     save_arrays,
 )
 
-
 # In one process, so that the other one is started once.
 pytestmark = pytest.mark.xdist_group("saved")
 
