@@ -42,4 +42,5 @@ def test_every_format_answers_as_keras(name):
             assert row.max_difference
             for output, difference in row.max_difference.items():
                 assert difference <= 1e-4, f"{signature} as {format} differs in {output}"
-            assert row.agreement == 1
+            decides = vislearn.model_info(name).task != "generation"
+            assert row.agreement == (1 if decides else None)

@@ -134,7 +134,7 @@ def _row(row: dict[str, Any], measured: list[str]) -> str:
         USES[row["format"]],
         f"{row['size'] / 1e6:.2f} MB",
         differences,
-        f"{row['agreement']:.2%}",
+        "" if row["agreement"] is None else f"{row['agreement']:.2%}",
         *(f"{row['metrics'][name]:.2%}" for name in measured),
         f"{row['latency_ms']:.2f} ms",
     ]

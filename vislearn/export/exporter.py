@@ -58,7 +58,8 @@ class FormatReport:
         size: Bytes.
         max_difference: Largest absolute difference from Keras of each float output, and of pictures
             in units of 0..1 beyond the rounding of a level.
-        agreement: Share of the decisions (classes, pixels, objects) that are Keras's, 0..1.
+        agreement: Share of the decisions (classes, pixels, objects) that are Keras's, 0..1; None
+            where nothing is decided.
         metrics: The task's metrics on the validation images; None without any.
         latency_ms: Median milliseconds of one example.
         seconds: Time to write the file.
@@ -68,7 +69,7 @@ class FormatReport:
     file: str
     size: int
     max_difference: dict[str, float]
-    agreement: float
+    agreement: float | None
     metrics: dict[str, float] | None
     latency_ms: float
     seconds: float
@@ -108,7 +109,7 @@ class ExportReport:
                 row.format,
                 f"{row.size / 1e6:.2f} MB",
                 f"{max(row.max_difference.values()):.1e}",
-                f"{row.agreement:.2%}",
+                "" if row.agreement is None else f"{row.agreement:.2%}",
                 *(f"{row.metrics[name]:.2%}" for name in measured),
                 f"{row.latency_ms:.2f} ms",
                 f"{row.seconds:.1f} s",
@@ -308,7 +309,7 @@ def int8_losses(rows: Sequence[FormatReport], metric: str | None) -> list[str]:
             f"The int8 file has {metric} {int8.metrics[metric]:.2%}, the float files "
             f"{max(others):.2%}: use it only if that will do."
         ]
-    if not others and int8.agreement < 0.95:
+    if not others and int8.agreement is not None and int8.agreement < 0.95:
         return [
             f"The int8 file decides as Keras does on only {int8.agreement:.2%}: "
             "measure its metrics before using it."

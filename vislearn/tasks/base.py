@@ -20,12 +20,13 @@ class Comparison:
 
     Attributes:
         max_difference: Largest absolute difference of each float answer.
-        agreement: Share of what was decided (classes, pixels, objects) that is the same, 0 to 1.
+        agreement: Share of what was decided (classes, pixels, objects) that is the same, 0 to 1;
+            None where numbers are answered and nothing is decided.
         unexplained: Number of decisions that differ although Keras's scores do not tie.
     """
 
     max_difference: dict[str, float]
-    agreement: float
+    agreement: float | None
     unexplained: int
 
 
@@ -194,9 +195,7 @@ class Task:
 
     def compare(self, expected: Arrays, actual: Arrays) -> Comparison:
         """An exported file's answers beside those of Keras, of the same shapes and types."""
-        found = differences(expected, actual)
-        same = all(value <= TOLERANCE for value in found.values())
-        return Comparison(found, float(same), 0)
+        return Comparison(differences(expected, actual), None, 0)
 
     def samples(self, network, count: int, seed: int = 0) -> np.ndarray | None:
         """Pictures that a generative network makes from noise.
