@@ -120,10 +120,16 @@ class Variational(Task):
         }
 
     def draw(self, images, answers: Arrays, truth: Arrays | None, titles=None):
-        """Each picture above its reconstruction."""
+        """Each picture above its reconstruction.
+
+        Raises:
+            ValueError: If the answers are codes alone, as an exported encoder gives them.
+        """
         from vislearn import pictures
 
         del truth
+        if "reconstruction" not in answers:
+            raise ValueError("An encoder answers with codes: there is no picture to draw (--out).")
         found = np.round(255 * answers["reconstruction"]).astype(np.uint8)
         columns = min(len(images), 12)
         rows = []
