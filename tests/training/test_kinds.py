@@ -142,7 +142,7 @@ def test_predicts_and_draws(run, package, kind, tmp_path, capsys):
             commands.predict_images(package / "encoder", [], data="shapes/tiny", count=1, out=out)
         return
     if kind in GENERATORS:
-        with pytest.raises(ValueError, match="vislearn generate|no exported package"):
+        with pytest.raises(ValueError, match=r"vislearn generate|name one of .*sampler"):
             commands.predict_images(package, [], data="shapes/tiny", count=1, out=out)
         return
     commands.predict_images(package, [], data="shapes/tiny", count=3, out=out, as_json=True)

@@ -67,7 +67,9 @@ def read_manifest(directory: str | Path) -> dict[str, Any]:
         raise FileNotFoundError(f"directory={str(directory)!r} is no folder.")
     path = directory / MANIFEST
     if not path.is_file():
-        raise PackageError(f"{directory} is no exported package: it holds no {MANIFEST}.")
+        inside = sorted(found.parent.name for found in directory.glob(f"*/{MANIFEST}"))
+        hint = f" It holds packages: name one of {inside}." if inside else ""
+        raise PackageError(f"{directory} is no exported package: it holds no {MANIFEST}.{hint}")
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:  # Broken JSON, or bytes that are no UTF-8.
