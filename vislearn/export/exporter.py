@@ -291,8 +291,9 @@ def _samples(signature: Signature, calibration: Arrays | None) -> tuple[Arrays, 
         count = min(PARITY_EXAMPLES, len(images))
         chosen = np.linspace(0, len(images) - 1, count).astype(int)
         return {IMAGE: images[chosen]}, f"{count} calibration images"
-    described = "images of random pixels" if IMAGE in signature.samples(1) else "random examples"
-    return signature.samples(RANDOM_EXAMPLES), f"{RANDOM_EXAMPLES} {described} (seed 0)"
+    samples = signature.samples(RANDOM_EXAMPLES)
+    described = "images of random pixels" if [*samples] == [IMAGE] else "random examples"
+    return samples, f"{RANDOM_EXAMPLES} {described} (seed 0)"
 
 
 def int8_losses(rows: Sequence[FormatReport], metric: str | None) -> list[str]:
