@@ -4,6 +4,7 @@ A network predicts noise, a sampler knows how to take a step with it, and `Sampl
 both into one graph. None of them knows how the network was trained, but for the schedule.
 """
 
+import abc
 import dataclasses
 import itertools
 from typing import ClassVar
@@ -16,7 +17,7 @@ from vislearn.ops import diffusion
 
 
 @dataclasses.dataclass(frozen=True)
-class Sampler:
+class Sampler(abc.ABC):
     """What all samplers share: the times they visit.
 
     Attributes:
@@ -78,9 +79,9 @@ class Sampler:
             x_0 = ops.clip(x_0, -1.0, 1.0)
         return self.move(x_0, x, alpha_bar, alpha_bar_s, noise)
 
+    @abc.abstractmethod
     def move(self, x_0, x_t, alpha_bar, alpha_bar_s, noise):
         """x_s from the prediction of the clean picture and x_t."""
-        raise NotImplementedError
 
 
 @dataclasses.dataclass(frozen=True)

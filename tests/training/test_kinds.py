@@ -127,8 +127,16 @@ def test_resumed_it_equals_an_unbroken_one(run, kind, tmp_path, monkeypatch):
 
 
 def test_evaluates_as_keras_and_as_a_file(run, package, kind):
-    if not run.task().takes_images or kind in GENERATORS:
-        pytest.skip(f"{kind} gives no answers to measure: its pictures are judged")
+    if not run.task().takes_images:
+        with pytest.raises(ValueError, match="--judge"):
+            commands.evaluate_targets([run.folder], "shapes/tiny")
+        return
+    if kind == "conv_vae":
+        with pytest.raises(ValueError, match="answers with codes"):
+            commands.evaluate_targets([package / "encoder"], "shapes/tiny")
+        (keras,) = commands.evaluate_targets([run.folder], "shapes/tiny")
+        assert keras["metrics"] == pytest.approx(run.metrics()["test"], rel=1e-3)
+        return
     keras, litert = commands.evaluate_targets([run.folder, package], "shapes/tiny")
     assert (keras["format"], litert["format"]) == ("keras", "litert")
     assert keras["metrics"] == pytest.approx(litert["metrics"], abs=1e-3)

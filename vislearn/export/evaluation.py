@@ -90,7 +90,9 @@ def evaluate_keras(
     """
     from vislearn import backend
 
-    signature = task.signatures(in_float32(model))[0]
+    if not task.takes_images:
+        raise ValueError(f"{model.name} makes pictures: judge them with a classifier (--judge).")
+    signature = task.predict(in_float32(model))
     expected = describe_inputs(signature)
     inputs = checked_inputs({IMAGE: truth["images"]}, expected)
     task.check_truth(truth)

@@ -1,5 +1,6 @@
 """What every task answers for: the rest of the house asks a task and never which one it is."""
 
+import abc
 import dataclasses
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -97,7 +98,7 @@ class Section:
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
+class Task(abc.ABC):
     """What a network learns from, is measured by, and answers.
 
     Attributes:
@@ -138,9 +139,9 @@ class Task:
 
     # Training.
 
+    @abc.abstractmethod
     def target(self, example: dict[str, Any]) -> tuple[Any, Any]:
         """From a dictionary of the data set to the `(x, y)` of `model.fit`."""
-        raise NotImplementedError
 
     def loss(self, recipe):
         """The Keras loss of raw outputs; None where there is an `objective`."""
@@ -169,21 +170,23 @@ class Task:
 
     def decode(self, outputs) -> dict[str, Any]:
         """From raw outputs to named answers of fixed shape, in operations that exports have."""
-        raise NotImplementedError
+        raise self._no_answers()
 
-    def signatures(self, network) -> tuple[Signature, ...]:
-        """What an export writes: pictures to decoded answers, unless the task says otherwise."""
+    def predict(self, network) -> Signature:
+        """From pictures to decoded answers."""
         from keras import ops
-
-        shape = tuple(network.input_shape[1:])
-        meaning = "pixels 0..255; the file scales them itself"
 
         def predict(inputs):
             pixels = ops.cast(inputs["image"], "float32")
             return self.decode(network(pixels, training=False))
 
-        image = Input("image", shape, "uint8", meaning)
-        return (Signature("predict", (image,), predict, network, self.meanings),)
+        meaning = "pixels 0..255; the file scales them itself"
+        image = Input("image", tuple(network.input_shape[1:]), "uint8", meaning)
+        return Signature("predict", (image,), predict, network, self.meanings)
+
+    def signatures(self, network) -> tuple[Signature, ...]:
+        """What an export writes: `predict`, unless the task says otherwise."""
+        return (self.predict(network),)
 
     def check_model(self, network) -> None:
         """Finds what would otherwise become wrong answers under right names.
@@ -222,7 +225,7 @@ class Task:
 
     def measure(self, answers: Arrays, truth: Arrays) -> dict[str, float]:
         """The metrics of decoded answers, beside the annotations of the data set."""
-        raise NotImplementedError
+        raise self._no_answers()
 
     def sections(self, network, answers: Arrays | None, truth: Arrays | None) -> list[Section]:
         """What a report shows: some held-out pictures with their answers, and samples.
@@ -249,11 +252,18 @@ class Task:
 
     def draw(self, images: np.ndarray, answers: Arrays, truth: Arrays | None, titles=None):
         """A `matplotlib.figure.Figure` of pictures with their answers."""
-        raise NotImplementedError
+        raise self._no_answers()
 
     def describe(self, answers: Arrays, index: int, top: int = 3) -> list[tuple[str, float]]:
         """The answer for one picture in words, each with its score, the surest first."""
-        raise NotImplementedError
+        raise self._no_answers()
+
+    def _no_answers(self) -> ValueError:
+        """What to say to someone who asks a generator about pictures."""
+        return ValueError(
+            f"A network of the family {self.family} makes pictures and answers nothing about them: "
+            "it is judged by a classifier (vislearn evaluate --judge)."
+        )
 
     def true_label(self, truth: Arrays, index: int) -> str | None:
         """The true answer for one picture, where a word says it."""
@@ -274,6 +284,25 @@ class Task:
 
 def _rows(arrays: Arrays, indices) -> Arrays:
     return {name: value[indices] for name, value in arrays.items()}
+
+
+def refuse_activation(activation, added: str) -> None:
+    """Finds an activation that decoding would apply once more.
+
+    Args:
+        activation: Keras activation that the network ends in.
+        added: What decoding adds, such as `"softmax"`.
+
+    Raises:
+        ValueError: If it is softmax or sigmoid.
+    """
+    import keras
+
+    if activation in (keras.activations.softmax, keras.activations.sigmoid):
+        raise ValueError(
+            f"model ends in {activation.__name__}, and the export adds the {added}: build it with "
+            "classifier_activation=None."
+        )
 
 
 def differences(expected: Arrays, actual: Arrays) -> dict[str, float]:

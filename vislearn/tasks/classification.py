@@ -5,7 +5,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from vislearn.tasks.base import TOLERANCE, Arrays, Comparison, Section, Task, differences
+from vislearn.tasks.base import (
+    TOLERANCE,
+    Arrays,
+    Comparison,
+    Section,
+    Task,
+    differences,
+    refuse_activation,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,19 +76,12 @@ class Classification(Task):
         return {"scores": scores, "class_id": ops.cast(best[:, 0], "int32")}
 
     def check_model(self, network) -> None:
-        import keras
-
         if network.output_shape != (None, len(self.classes)):
             raise ValueError(
                 f"model has the output shape {network.output_shape}, and task has "
                 f"{len(self.classes)} classes: it must be (None, {len(self.classes)})."
             )
-        activation = getattr(network.layers[-1], "activation", keras.activations.linear)
-        if activation in (keras.activations.softmax, keras.activations.sigmoid):
-            raise ValueError(
-                f"model ends in {activation.__name__}, and the export adds the softmax: build it "
-                "with classifier_activation=None."
-            )
+        refuse_activation(getattr(network.layers[-1], "activation", None), "softmax")
 
     def compare(self, expected: Arrays, actual: Arrays) -> Comparison:
         """A class may differ where Keras's scores tie within the tolerance."""

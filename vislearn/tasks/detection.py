@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from vislearn.metrics.boxes import iou, match
-from vislearn.tasks.base import TOLERANCE, Arrays, Comparison, Section, Task
+from vislearn.tasks.base import TOLERANCE, Arrays, Comparison, Section, Task, refuse_activation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,8 +125,6 @@ class Detection(Task):
         }
 
     def check_model(self, network) -> None:
-        import keras
-
         outputs = network.output
         if not isinstance(outputs, dict) or not {"logits", "deltas", "anchors"} <= outputs.keys():
             found = sorted(outputs) if isinstance(outputs, dict) else network.output_shape
@@ -140,12 +138,7 @@ class Detection(Task):
                 f"{len(self.classes)} classes: the last axis must be as long."
             )
         last = outputs["logits"]._keras_history.operation
-        activation = getattr(last, "activation", keras.activations.linear)
-        if activation is not keras.activations.linear:
-            raise ValueError(
-                f"model ends in {activation.__name__}, and the export adds the sigmoid: build it "
-                "with classifier_activation=None."
-            )
+        refuse_activation(getattr(last, "activation", None), "sigmoid")
 
     def compare(self, expected: Arrays, actual: Arrays) -> Comparison:
         """Pairs the detections of both, of one class and at one place.

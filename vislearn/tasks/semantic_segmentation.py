@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from vislearn.ops.masks import IGNORE, centre_crop
-from vislearn.tasks.base import TOLERANCE, Arrays, Comparison, Task, differences
+from vislearn.tasks.base import TOLERANCE, Arrays, Comparison, Task, differences, refuse_activation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,20 +72,13 @@ class SemanticSegmentation(Task):
         return {"mask": ops.cast(number[..., 0], "int32"), "confidence": best[..., 0]}
 
     def check_model(self, network) -> None:
-        import keras
-
         shape = network.output_shape
         if len(shape) != 4 or shape[-1] != len(self.classes):
             raise ValueError(
                 f"model has the output shape {shape}, and task has {len(self.classes)} classes: "
                 f"it must be (None, height, width, {len(self.classes)})."
             )
-        activation = getattr(network.layers[-1], "activation", keras.activations.linear)
-        if activation in (keras.activations.softmax, keras.activations.sigmoid):
-            raise ValueError(
-                f"model ends in {activation.__name__}, and the export adds the softmax: build it "
-                "with classifier_activation=None."
-            )
+        refuse_activation(getattr(network.layers[-1], "activation", None), "softmax")
 
     def compare(self, expected: Arrays, actual: Arrays) -> Comparison:
         """The class of a pixel may differ where another one can be as likely.

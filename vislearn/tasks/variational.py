@@ -106,6 +106,8 @@ class Variational(Task):
             at the mean of the code rather than at a code that is drawn, in nats a picture: a
             little above the bound that the loss estimates.
         """
+        if "reconstruction" not in answers:
+            raise ValueError("An encoder answers with codes, which nothing is measured on.")
         # In float64, and with room to 0 and 1, where float32 rounds a sigmoid to either.
         target = truth["images"].astype(np.float64) / 255.0
         found = answers["reconstruction"].astype(np.float64)
