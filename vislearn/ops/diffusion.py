@@ -46,6 +46,24 @@ def cosine_schedule(steps: int = 1000, offset: float = 0.008) -> np.ndarray:
 SCHEDULES = {"linear": linear_schedule, "cosine": cosine_schedule}
 
 
+def schedule_table(schedule: str, steps: int) -> np.ndarray:
+    """The schedule of this name.
+
+    Args:
+        schedule: `"linear"` or `"cosine"`.
+        steps: T, its number of times.
+
+    Returns:
+        `(steps + 1,)` float64, alpha_bar at the times 0 to T.
+
+    Raises:
+        ValueError: If the schedule is unknown or `steps` is no positive integer.
+    """
+    if schedule not in SCHEDULES:
+        raise ValueError(f"schedule={schedule!r} must be one of {sorted(SCHEDULES)}.")
+    return SCHEDULES[schedule](steps)
+
+
 def _from_beta(beta: np.ndarray) -> np.ndarray:
     return np.concatenate([[1.0], np.cumprod(1 - np.minimum(beta, 0.999))])
 

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from vislearn.ops import diffusion
-from vislearn.samplers import Sampler, null_label, takes_labels
+from vislearn.samplers import null_label, takes_labels
 
 
 class NoiseObjective:
@@ -32,7 +32,7 @@ class NoiseObjective:
             raise ValueError(f"label_dropout={label_dropout!r} must be between 0 and 1.")
         self.train_steps = train_steps
         self.label_dropout = label_dropout
-        self.alpha_bar = Sampler(schedule, train_steps).alpha_bar()
+        self.alpha_bar = diffusion.schedule_table(schedule, train_steps).astype("float32")
 
     def forward(self, network, x, *, seed_generator, training: bool):
         """Draws times and noise, and lets the network look for the noise.
