@@ -58,6 +58,15 @@ def describe() -> str:
     return f"jax {jax.__version__} on {jax.devices()[0].device_kind}, {os.cpu_count()} CPU cores"
 
 
+def convolves_in_groups() -> bool:
+    """Whether a grouped convolution is one fast operation here, its gradient included."""
+    if is_tensorflow():
+        return False
+    import jax
+
+    return jax.default_backend() != "cpu"
+
+
 def under_xla() -> bool:
     """Whether TensorFlow is tracing a function that XLA will compile."""
     import tensorflow as tf

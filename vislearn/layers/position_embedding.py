@@ -10,11 +10,19 @@ class PositionEmbedding(keras.layers.Layer):
 
     Attention alone can't tell one place from another.
 
+    Args:
+        grid: `(rows, columns)` of the patches, which are the last tokens; so that positions learned
+            on another grid can be interpolated when weights are loaded. None if they form no grid.
+
     Shape: `(batch, tokens, dim)`, unchanged; the number of tokens is fixed.
 
     Raises:
         ValueError: If the number of tokens is not known.
     """
+
+    def __init__(self, grid: tuple[int, int] | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.grid = None if grid is None else tuple(grid)
 
     def build(self, input_shape):
         if input_shape[1] is None:
@@ -32,3 +40,6 @@ class PositionEmbedding(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "grid": self.grid}

@@ -10,6 +10,7 @@ _MODES = {
     "unit": (0.0, 255.0),  # 0..1
     "symmetric": (127.5, 127.5),  # -1..1: Inception, MobileNet, ViT
     "imagenet": (_IMAGENET_MEAN, _IMAGENET_STD),  # torchvision
+    "caffe": ((123.68, 116.779, 103.939), (1.0, 1.0, 1.0)),  # VGG, ResNet of keras.applications
 }
 
 
@@ -19,8 +20,9 @@ def preprocess(x, mode: str | None, *, name: str = "preprocess"):
     Args:
         x: `(batch, height, width, channels)`, pixels 0..255.
         mode: `"unit"` (0..1), `"symmetric"` (-1..1), `"imagenet"` (mean 0 and deviation 1 by
-            channel over ImageNet; the average of the three channels where the image is not RGB),
-            or None to leave the pixels as they are.
+            channel over ImageNet) or `"caffe"` (mean 0 by channel), for both of these the average
+            of the three channels where the image is not RGB, or None to leave the pixels as they
+            are.
         name: Name of the layer.
 
     Raises:
