@@ -4,6 +4,7 @@ As the papers and fvcore count: multiplications with weights, and the two produc
 not biases, normalisation, activations, pooling or additions.
 """
 
+import collections
 import math
 
 import keras
@@ -11,10 +12,16 @@ from keras import layers
 
 from vislearn.layers import (
     ClassToken,
+    CosineWindowAttention,
+    FavorAttention,
+    LayerScale,
     LocallyConnected2D,
     Maxout,
+    PoolingAttention,
     PositionEmbedding,
     RadialBasis,
+    SkipInit,
+    WindowAttention,
 )
 
 
@@ -30,11 +37,20 @@ def count_multiply_adds(model: keras.Model) -> int:
         ValueError: If the model is not functional, if its input size is not fixed, or if it holds
             a layer with weights, or a product of tensors, that this module doesn't know.
     """
+    return sum(multiply_adds_by_layer(model).values())
+
+
+def multiply_adds_by_layer(model: keras.Model) -> dict[str, int]:
+    """Multiply-adds of one forward pass of a batch of one, by layer; see `count_multiply_adds`."""
     # Keras has no public way to walk the calls of a graph; a layer's own `input` and `output`
     # exist only where it is called once.
     if not hasattr(model, "_nodes_by_depth"):
         raise ValueError(f"model={model.name!r} is no functional model, so its graph isn't known.")
-    return sum(_count_call(node) for nodes in model._nodes_by_depth.values() for node in nodes)
+    found = collections.Counter()
+    for nodes in model._nodes_by_depth.values():
+        for node in nodes:
+            found[node.operation.name] += _count_call(node)
+    return found
 
 
 def _count_call(node) -> int:
@@ -112,6 +128,39 @@ def _attention(layer, inputs, output) -> int:
     return projections + products
 
 
+def _favor(layer, inputs, output) -> int:
+    _, tokens, dim = output
+    projections = tokens * dim * 4 * dim
+    # Features of queries and of keys; keys with values, queries with those; the sums of the keys.
+    features = 2 * tokens * dim * layer.num_features
+    products = 2 * tokens * dim * layer.num_features
+    sums = tokens * layer.num_heads * layer.num_features
+    return projections + features + products + sums
+
+
+def _window_attention(layer, inputs, output) -> int:
+    # Projections of the whole windows, also of zeros that fill them up; the two products.
+    places, window, dim = math.prod(layer.padded), math.prod(layer.window), output[-1]
+    return places * (4 * dim * dim + 2 * window * dim)
+
+
+def _cosine_window_attention(layer, inputs, output) -> int:
+    positions, inner = layer.coordinates.shape
+    bias = positions * layer.hidden * (inner + layer.num_heads)
+    return _window_attention(layer, inputs, output) + bias
+
+
+def _pooling_attention(layer, inputs, output) -> int:
+    _, tokens, channels = inputs[0]
+    grids = {"query": layer.query_grid, "key": layer.key_grid, "value": layer.key_grid}
+    queries, keys = output[1], layer.prefix + math.prod(layer.key_grid)
+    projections = tokens * channels * 3 * layer.dim + queries * layer.dim**2
+    pools = sum(9 * layer.dim * math.prod(grids[part]) for part in layer.pooled)
+    products = 2 * queries * keys * layer.dim
+    positions = math.prod(layer.query_grid) * sum(layer.key_grid) * layer.dim
+    return projections + pools + products + (positions if layer.relative_positions else 0)
+
+
 def _locally_connected(layer, inputs, output) -> int:
     return math.prod(layer.kernel.shape)
 
@@ -140,6 +189,10 @@ COUNTS = {
     layers.Dense: _dense,
     layers.EinsumDense: _einsum_dense,
     layers.MultiHeadAttention: _attention,
+    FavorAttention: _favor,
+    CosineWindowAttention: _cosine_window_attention,
+    WindowAttention: _window_attention,
+    PoolingAttention: _pooling_attention,
     LocallyConnected2D: _locally_connected,
     Maxout: _maxout,
     RadialBasis: _radial_basis,
@@ -154,7 +207,9 @@ FREE = (
     layers.PReLU,
     layers.Rescaling,
     ClassToken,
+    LayerScale,
     PositionEmbedding,
+    SkipInit,
 )
 
 # keras.ops that a graph may hold outside any layer.

@@ -79,6 +79,7 @@ class ModelInfo:
 class _Entry:
     info: ModelInfo
     builder: Callable
+    pyramid: Callable | None
 
 
 _entries: dict[str, _Entry] = {}
@@ -96,6 +97,7 @@ def register(
     reference_gmacs: float | None = None,
     reference: str | None = None,
     tiny: Mapping[str, Any] | None = None,
+    pyramid: Callable | None = None,
     **variant,
 ) -> Callable[[Callable], Callable]:
     """Registers the decorated builder under `name`; several decorators register several variants.
@@ -105,6 +107,9 @@ def register(
         paper: Where it was published.
         family, task, input_shape, num_classes, reference_params, reference_gmacs, reference, tiny:
             See `ModelInfo`.
+        pyramid: For a network without stages: function of `(model, levels)`, the model built with
+            `num_classes=0`, that adds layers of its own and returns `{level: tensor}`. It raises
+            ValueError for levels that it can't make.
         **variant: Values for arguments of the builder beyond the common ones.
 
     Raises:
@@ -146,7 +151,7 @@ def register(
             tiny=types.MappingProxyType(tiny),
             options=options,
         )
-        _entries[name] = _Entry(info, builder)
+        _entries[name] = _Entry(info, builder, pyramid)
         return builder
 
     return add
@@ -227,8 +232,11 @@ def create_model(
             in 0..255: the model scales them itself.
         num_classes: Number of classes, 0 to leave the head off and return the pooled features
             `(batch, features)`; None for the published number.
-        weights: A `.weights.h5` or `.keras` file that `save_weights` or `save` of the same model
-            wrote; None for random weights.
+        weights: `"imagenet"` for the published weights; or a file: `.keras` or `.weights.h5` that
+            `save` or `save_weights` of a model of ours wrote, `.h5` of keras.applications,
+            `.safetensors` of torchvision or timm; None for random weights. The preprocessing and
+            the options follow the weights unless they are given here. Where `num_classes` is
+            given and the file has another number, the head keeps random weights.
         **options: Further arguments of the family's builder: `classifier_activation` (None gives
             logits), `preprocessing`, `name` (of the Keras model), and those of
             `model_info(name).options`.
@@ -240,6 +248,7 @@ def create_model(
     Raises:
         ValueError: If the name is unknown, or an argument is unknown or has a value that the
             architecture can't be built with.
+            If the weights don't fit.
         FileNotFoundError: If `weights` is no file.
     """
     entry = _entry(name)
@@ -251,18 +260,26 @@ def create_model(
                 f"{name} takes no option {option}={value!r}; it takes {sorted(allowed)}."
             )
     input_shape = _checked_input_shape(info.input_shape if input_shape is None else input_shape)
-    num_classes = info.num_classes if num_classes is None else num_classes
+    new_head = num_classes is not None
+    num_classes = num_classes if new_head else info.num_classes
     if not isinstance(num_classes, int) or isinstance(num_classes, bool) or num_classes < 0:
         raise ValueError(f"num_classes={num_classes!r} must be an integer of at least 0.")
-    arguments = {"name": name, **info.variant, **options}
-    try:
-        model = entry.builder(input_shape=input_shape, num_classes=num_classes, **arguments)
-    except ValueError as error:
-        raise ValueError(
-            f"{name} can't be built with input_shape={input_shape}: {error}"
-        ) from error
-    if weights is not None:
-        _load_weights(model, str(weights))
+
+    def build(**expected):
+        """Builds with what the weights expect, unless the caller wants something else."""
+        arguments = {"name": name, **info.variant, **expected, **options}
+        try:
+            return entry.builder(input_shape=input_shape, num_classes=num_classes, **arguments)
+        except ValueError as error:
+            raise ValueError(
+                f"{name} can't be built with input_shape={input_shape}: {error}"
+            ) from error
+
+    if weights is None:
+        return build()
+    from vislearn.weights import build_with_weights
+
+    model, _ = build_with_weights(info, build, str(weights), new_head=new_head)
     return model
 
 
@@ -276,14 +293,17 @@ def _checked_input_shape(input_shape) -> tuple[int, ...]:
     return shape
 
 
-def _load_weights(model, path: str) -> None:
-    if not path.endswith((".weights.h5", ".keras")):
-        raise ValueError(
-            f"weights={path!r} must be None or the path of a .weights.h5 or .keras file."
-        )
-    with open(path, "rb"):  # Says what is wrong with the path before Keras does.
-        pass
-    model.load_weights(path)
+def _stages(model, levels) -> dict:
+    """The endpoints `C1`, `C2`, ... that a network with stages has of itself."""
+    available = [layer.name for layer in model.layers if re.fullmatch(r"C\d", layer.name)]
+    check_levels(levels, available, model.name)
+    return {level: model.get_layer(level).output for level in levels}
+
+
+def check_levels(levels, available, name: str) -> None:
+    """Raises ValueError unless there are levels and the model has them all."""
+    if not levels or any(level not in available for level in levels):
+        raise ValueError(f"levels={levels!r}: {name} has the levels {list(available)}.")
 
 
 def create_backbone(
@@ -298,7 +318,9 @@ def create_backbone(
     """Builds a registered model without its head, as a feature extractor for dense tasks.
 
     Args:
-        name: Registry name of a model with stages.
+        name: Registry name of a model with stages, or of a transformer whose family makes feature
+            maps of other strides from the last one. The layers that make them are new: `weights`
+            are those of the classifier and hold none for them.
         input_shape: `(height, width, channels)`; None for the published one.
         levels: Endpoints to return, where `C3` is the last feature map of stride 2^3.
         weights: As for `create_model`, of the model with `num_classes=0`.
@@ -314,9 +336,6 @@ def create_backbone(
     import keras
 
     model = create_model(name, input_shape=input_shape, num_classes=0, weights=weights, **options)
-    available = [layer.name for layer in model.layers if re.fullmatch(r"C\d", layer.name)]
-    missing = [level for level in levels if level not in available]
-    if missing or not levels:
-        raise ValueError(f"levels={levels!r}: {name} has the levels {available}.")
-    outputs = {level: model.get_layer(level).output for level in levels}
+    pyramid = _entry(name).pyramid or _stages
+    outputs = pyramid(model, levels)
     return keras.Model(model.input, outputs, name=f"{model.name}_backbone")

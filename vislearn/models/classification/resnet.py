@@ -15,14 +15,19 @@ import keras
 from keras import layers
 
 from vislearn.layers import (
-    BatchNormalization,
     PaddedIdentity,
-    StochasticDepth,
     classification_head,
     conv,
     drop_rates,
-    max_pool,
     preprocess,
+)
+from vislearn.layers.residual import (
+    batch_norm,
+    bottleneck_block,
+    merge,
+    projection,
+    stages,
+    stem,
 )
 from vislearn.registry import Paper, register
 
@@ -40,11 +45,6 @@ WIDE = Paper(
 )
 
 
-def batch_norm(x, *, name, **options):
-    """Batch normalisation with the epsilon and momentum of the published weights."""
-    return BatchNormalization(momentum=0.9, epsilon=1e-5, name=name, **options)(x)
-
-
 def basic_block(x, filters, *, stride=1, drop_rate=0.0, name):
     """Two 3x3 convolutions beside a shortcut (Figure 5, left)."""
     shortcut = projection(x, filters, stride=stride, name=name)
@@ -54,37 +54,6 @@ def basic_block(x, filters, *, stride=1, drop_rate=0.0, name):
     x = conv(x, filters, 3, name=f"{name}_conv2")
     x = batch_norm(x, name=f"{name}_bn2")
     return merge(x, shortcut, drop_rate, name=name)
-
-
-def bottleneck_block(x, filters, *, stride=1, drop_rate=0.0, name, stride_in_1x1=False, widen=1):
-    """1x1 down, 3x3, 1x1 up to four times the filters (Figure 5, right)."""
-    shortcut = projection(x, 4 * filters, stride=stride, name=name)
-    strides = (stride, 1) if stride_in_1x1 else (1, stride)
-    x = conv(x, widen * filters, 1, stride=strides[0], name=f"{name}_conv1")
-    x = batch_norm(x, name=f"{name}_bn1")
-    x = layers.ReLU(name=f"{name}_relu1")(x)
-    x = conv(x, widen * filters, 3, stride=strides[1], name=f"{name}_conv2")
-    x = batch_norm(x, name=f"{name}_bn2")
-    x = layers.ReLU(name=f"{name}_relu2")(x)
-    x = conv(x, 4 * filters, 1, name=f"{name}_conv3")
-    x = batch_norm(x, name=f"{name}_bn3")
-    return merge(x, shortcut, drop_rate, name=name)
-
-
-def projection(x, filters, *, stride, name):
-    """The shortcut: the identity, or a 1x1 convolution where the shape changes (option B)."""
-    if stride == 1 and x.shape[-1] == filters:
-        return x
-    x = conv(x, filters, 1, stride=stride, name=f"{name}_shortcut_conv")
-    return batch_norm(x, name=f"{name}_shortcut_bn")
-
-
-def merge(x, shortcut, drop_rate, *, name):
-    """Adds the branch to the shortcut, dropping the branch in training at `drop_rate`."""
-    if drop_rate > 0:
-        x = StochasticDepth(drop_rate, name=f"{name}_drop")(x)
-    x = layers.Add(name=f"{name}_add")([shortcut, x])
-    return layers.ReLU(name=f"{name}_out")(x)
 
 
 BLOCKS = {"basic": basic_block, "bottleneck": bottleneck_block}
@@ -155,25 +124,11 @@ def resnet(
     options = {"widen": widen, "stride_in_1x1": stride_in_1x1} if block == "bottleneck" else {}
     if block == "basic" and (widen != 1 or stride_in_1x1):
         raise ValueError(f"{widen=} and {stride_in_1x1=} are for block='bottleneck' only.")
-    rates = iter(drop_rates(drop_path_rate, sum(repeats)))
 
     inputs = keras.Input(input_shape, name="image")
     x = preprocess(inputs, preprocessing)
-    x = conv(x, width, 7, stride=2, name="stem_conv")
-    x = batch_norm(x, name="stem_bn")
-    x = layers.ReLU(name="stem_relu")(x)
-    x = max_pool(x, name="stem_pool")
-    for stage, count in enumerate(repeats):
-        for index in range(count):
-            x = BLOCKS[block](
-                x,
-                width * 2**stage,
-                stride=2 if stage > 0 and index == 0 else 1,
-                drop_rate=next(rates),
-                name=f"stage{stage + 1}_block{index + 1}",
-                **options,
-            )
-        x = layers.Identity(name=f"C{stage + 2}")(x)
+    x = stem(x, width)
+    x = stages(x, functools.partial(BLOCKS[block], **options), repeats, width, drop_path_rate)
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     x = classification_head(x, num_classes, classifier_activation)
     return keras.Model(inputs, x, name=name)

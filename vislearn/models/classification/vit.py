@@ -3,15 +3,25 @@
 Dosovitskiy et al., "An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale",
 ICLR 2021, arXiv:2010.11929. The tiny and small sizes are from Touvron et al., "Training
 data-efficient image transformers", ICML 2021, arXiv:2012.12877 (Table 1), without the distillation
-token; stochastic depth from Huang et al., arXiv:1603.09382.
+token; stochastic depth from Huang et al., arXiv:1603.09382. DINOv2 (Oquab et al., TMLR 2024,
+arXiv:2304.07193) is the same network with smaller patches and layer scale (arXiv:2103.17239), which
+is published without a head: it gives features, and `num_classes` puts a linear head on them. What
+`weights="imagenet"` loads of it was trained on LVD-142M, without labels.
 
 What differs from the paper: weights start from a normal of deviation 0.02, as DeiT's, and the head
 is one linear layer also in pre-training. Keras's multi-head attention is used as it is: it holds
-the same weights as the paper's, and computes its softmax in float32 under mixed precision.
-ViT-B/16 at 224x224: 86.6 million parameters, 17.6 G multiply-adds.
+the same weights as the paper's, and computes its softmax in float32 under mixed precision. One
+matrix for queries, keys and values would train it 1.1 times as fast (8 x 197 tokens of 384 on two
+cores), not enough for a layer of our own.
+
+Any image size that the patches divide will do; positions learned at another are interpolated when
+the weights are loaded. For dense tasks `create_backbone` makes the levels `C2` to `C5` from the
+last map (ViTDet, arXiv:2203.16527). ViT-B/16 at 224x224: 86.6 million parameters, 17.6 G
+multiply-adds.
 """
 
 import functools
+import math
 
 import keras
 from keras import layers
@@ -19,12 +29,14 @@ from keras import layers
 from vislearn.layers import (
     ClassToken,
     PositionEmbedding,
-    StochasticDepth,
     classification_head,
     drop_rates,
+    patch_embedding,
     preprocess,
+    simple_feature_pyramid,
 )
-from vislearn.registry import Paper, register
+from vislearn.layers.transformer import add_branch, layer_norm, mlp, small_normal
+from vislearn.registry import Paper, check_levels, register
 
 VIT = Paper(
     "An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale",
@@ -41,62 +53,83 @@ DEIT = Paper(
     2020,
     "https://arxiv.org/abs/2012.12877",
 )
+DINOV2 = Paper(
+    "DINOv2: Learning Robust Visual Features without Supervision",
+    "Maxime Oquab, Timothée Darcet, Théo Moutakanni, Huy Vo, Marc Szafraniec, Vasil Khalidov, "
+    "Pierre Fernandez, Daniel Haziza, Francisco Massa, Alaaeldin El-Nouby, Mahmoud Assran, "
+    "Nicolas Ballas, Wojciech Galuba, Russell Howes, Po-Yao Huang, Shang-Wen Li, Ishan Misra, "
+    "Michael Rabbat, Vasu Sharma, Gabriel Synnaeve, Hu Xu, Hervé Jegou, Julien Mairal, "
+    "Patrick Labatut, Armand Joulin, Piotr Bojanowski",
+    2023,
+    "https://arxiv.org/abs/2304.07193",
+)
 
 
-def dense(units, *, name):
-    """A dense layer with the initialisation of DeiT."""
-    return layers.Dense(units, kernel_initializer=_small(), name=name)
+def embed(x, dim, patch_size, *, dropout):
+    """Cuts the image into patches, row by row, and adds class token and positions (equation 1)."""
+    x = patch_embedding(x, dim, patch_size)  # (batch, height / patch, width / patch, dim)
+    grid = x.shape[1:3]
+    x = layers.Reshape((-1, dim), name="patch_embedding_tokens")(x)  # (batch, tokens, dim)
+    x = ClassToken(name="class_token")(x)  # (batch, 1 + tokens, dim)
+    x = PositionEmbedding(grid, name="position_embedding")(x)
+    return layers.Dropout(dropout, name="dropout")(x) if dropout else x
 
 
-def norm(x, *, name):
-    """Layer normalisation with the epsilon of the published weights."""
-    return layers.LayerNormalization(epsilon=1e-6, name=name)(x)
+def softmax_attention(x, *, num_heads, name):
+    """Multi-head self-attention (appendix A)."""
+    size = x.shape[-1] // num_heads
+    return layers.MultiHeadAttention(num_heads, size, kernel_initializer=small_normal(), name=name)(
+        x, x
+    )
 
 
-def _small():
-    return keras.initializers.TruncatedNormal(stddev=0.02)
-
-
-def patch_tokens(x, dim, patch_size, *, name):
-    """Cuts the image into patches and embeds each linearly, row by row (equation 1)."""
-    sides = x.shape[1:3]
-    if patch_size < 1 or any(side % patch_size for side in sides):
-        raise ValueError(f"patch_size={patch_size!r} must divide the image's sides, {sides}.")
-    x = layers.Conv2D(
-        dim, patch_size, strides=patch_size, kernel_initializer="lecun_normal", name=name
-    )(x)  # (batch, height / patch, width / patch, dim)
-    return layers.Reshape((-1, dim), name=f"{name}_tokens")(x)  # (batch, tokens, dim)
-
-
-def attention_branch(x, num_heads, *, dropout, drop_rate, name):
+def attention_branch(x, attend, *, name, **options):
     """Multi-head self-attention beside a shortcut (equation 2)."""
-    dim = x.shape[-1]
-    y = norm(x, name=f"{name}_norm1")
-    y = layers.MultiHeadAttention(
-        num_heads, dim // num_heads, kernel_initializer=_small(), name=f"{name}_attention"
-    )(y, y)
-    return merge(x, y, dropout, drop_rate, name=f"{name}_attention")
+    y = layer_norm(x, name=f"{name}_norm1")
+    y = attend(y, name=f"{name}_attention")
+    return add_branch(x, y, name=f"{name}_attention", **options)
 
 
-def mlp_branch(x, mlp_ratio, *, dropout, drop_rate, name):
+def mlp_branch(x, mlp_ratio, *, dropout, name, **options):
     """Two dense layers with GELU beside a shortcut (equation 3)."""
-    dim = x.shape[-1]
-    y = norm(x, name=f"{name}_norm2")
-    y = dense(int(dim * mlp_ratio), name=f"{name}_mlp_dense1")(y)
-    y = layers.Activation("gelu", name=f"{name}_mlp_gelu")(y)
-    if dropout:
-        y = layers.Dropout(dropout, name=f"{name}_mlp_dropout1")(y)
-    y = dense(dim, name=f"{name}_mlp_dense2")(y)
-    return merge(x, y, dropout, drop_rate, name=f"{name}_mlp")
+    y = layer_norm(x, name=f"{name}_norm2")
+    y = mlp(y, int(x.shape[-1] * mlp_ratio), dropout=dropout, name=f"{name}_mlp")
+    return add_branch(x, y, dropout=dropout, name=f"{name}_mlp", **options)
 
 
-def merge(x, y, dropout, drop_rate, *, name):
-    """Adds the branch `y` to the shortcut `x`."""
-    if dropout:
-        y = layers.Dropout(dropout, name=f"{name}_dropout")(y)
-    if drop_rate > 0:
-        y = StochasticDepth(drop_rate, name=f"{name}_drop")(y)
-    return layers.Add(name=f"{name}_add")([x, y])
+def encode(x, attend, *, depth, mlp_ratio, dropout, drop_path_rate, layer_scale=None):
+    """The blocks, each with its endpoint, and the last normalisation."""
+    if depth < 1:
+        raise ValueError(f"depth={depth!r} must be at least 1.")
+    for index, rate in enumerate(drop_rates(drop_path_rate, depth), start=1):
+        options = {
+            "dropout": dropout,
+            "drop_rate": rate,
+            "layer_scale": layer_scale,
+            "name": f"block{index}",
+        }
+        x = attention_branch(x, attend, **options)
+        x = mlp_branch(x, mlp_ratio, **options)
+        x = layers.Identity(name=f"block{index}_out")(x)
+    return layer_norm(x, name="norm")
+
+
+def pyramid(model, levels) -> dict:
+    """Feature maps of other strides, for `create_backbone`: ViTDet's simple feature pyramid.
+
+    From the tokens of the last block, without the normalisation after it, as ViTDet reads them. A
+    level has the name of the power of two next to its stride: for patches of 16 `C2` to `C5`
+    are of the strides 4, 8, 16 and 32; for patches of 14 they are of 3.5, 7, 14 and 28; patches of
+    32 make `C3` to `C6`.
+    """
+    patches = model.get_layer("patch_embedding")
+    middle = round(math.log2(patches.strides[0]))
+    available = [f"C{level}" for level in range(max(0, middle - 2), middle + 2)]
+    check_levels(levels, available, model.name)
+    last = [layer for layer in model.layers if layer.name.endswith("_out")][-1]
+    x = last.output[:, 1:]  # (batch, tokens, dim): without the class token
+    x = layers.Reshape(patches.output.shape[1:], name="last_map")(x)
+    return simple_feature_pyramid(x, levels, middle)
 
 
 TINY = {
@@ -109,22 +142,48 @@ TINY = {
 }
 
 
-def timm(name, params, gmacs, patch_size, dim, depth, num_heads, *, paper=VIT):
-    """Registers a variant that timm has: Table 1 of the paper, and its counts."""
+def sizes(name, patch_size, dim, depth, num_heads, **options):
+    """Registers a variant: Table 1 of the paper."""
     return register(
         name,
-        paper=paper,
         family="vit",
+        pyramid=pyramid,
+        patch_size=patch_size,
+        dim=dim,
+        depth=depth,
+        num_heads=num_heads,
+        **options,
+    )
+
+
+def timm(name, params, gmacs, *numbers, paper=VIT):
+    """Registers a variant that timm has, with its counts."""
+    return sizes(
+        name,
+        *numbers,
+        paper=paper,
         input_shape=(224, 224, 3),
         num_classes=1000,
         reference_params=params,
         reference_gmacs=gmacs,
         reference=f"timm 1.0.31 {name}_224",
         tiny=TINY,
-        patch_size=patch_size,
-        dim=dim,
-        depth=depth,
-        num_heads=num_heads,
+    )
+
+
+def dinov2(name, params, *numbers):
+    """Registers a variant of DINOv2; the count leaves out the mask token of its pre-training."""
+    return sizes(
+        name,
+        *numbers,
+        paper=DINOV2,
+        input_shape=(518, 518, 3),
+        num_classes=0,
+        reference_params=params,
+        reference="counted from the layer table",
+        tiny={**TINY, "layer_scale": 0.1},
+        preprocessing="imagenet",
+        layer_scale=1e-5,
     )
 
 
@@ -136,6 +195,8 @@ deit = functools.partial(timm, paper=DEIT)
 @timm("vit_base_patch16", 86_567_656, 17.5638, 16, 768, 12, 12)
 @timm("vit_base_patch32", 88_224_232, 4.4092, 32, 768, 12, 12)
 @timm("vit_large_patch16", 304_326_632, 61.5547, 16, 1024, 24, 16)
+@dinov2("dinov2_small", 22_056_192, 14, 384, 12, 6)
+@dinov2("dinov2_base", 86_579_712, 14, 768, 12, 12)
 def vit(
     *,
     input_shape,
@@ -150,12 +211,14 @@ def vit(
     mlp_ratio=4.0,
     dropout=0.0,
     drop_path_rate=0.0,
+    layer_scale=None,
 ) -> keras.Model:
     """A vision transformer that reads the class from a token of its own.
 
     Args:
         input_shape, num_classes, classifier_activation, preprocessing, name: See `create_model`.
-            The positions are learned for one image size.
+            The positions are learned for one image size; DINOv2 has no head unless `num_classes`
+            asks for one.
         patch_size: Side of a patch; it must divide the image's.
         dim: Size of a token ("hidden size D" in Table 1).
         depth: Number of blocks ("layers").
@@ -163,6 +226,8 @@ def vit(
         mlp_ratio: Inner size of a block's dense layers, in units of `dim`.
         dropout: Rate after the positions and each dense layer but the attention's inner ones.
         drop_path_rate: Stochastic depth: the rate at which the last block is dropped.
+        layer_scale: What the learned factors on the channels of each branch start from; None for
+            no factors.
 
     Returns:
         A model with the endpoints `block1_out`, `block2_out`, ... of shape
@@ -176,17 +241,16 @@ def vit(
 
     inputs = keras.Input(input_shape, name="image")
     x = preprocess(inputs, preprocessing)
-    x = patch_tokens(x, dim, patch_size, name="patch_embedding")
-    x = ClassToken(name="class_token")(x)  # (batch, 1 + tokens, dim)
-    x = PositionEmbedding(name="position_embedding")(x)
-    if dropout:
-        x = layers.Dropout(dropout, name="dropout")(x)
-    for index, rate in enumerate(drop_rates(drop_path_rate, depth), start=1):
-        options = {"dropout": dropout, "drop_rate": rate, "name": f"block{index}"}
-        x = attention_branch(x, num_heads, **options)
-        x = mlp_branch(x, mlp_ratio, **options)
-        x = layers.Identity(name=f"block{index}_out")(x)
-    x = norm(x, name="norm")
+    x = embed(x, dim, patch_size, dropout=dropout)
+    x = encode(
+        x,
+        functools.partial(softmax_attention, num_heads=num_heads),
+        depth=depth,
+        mlp_ratio=mlp_ratio,
+        dropout=dropout,
+        drop_path_rate=drop_path_rate,
+        layer_scale=layer_scale,
+    )
     x = x[:, 0]  # (batch, dim): the class token
     x = classification_head(x, num_classes, classifier_activation)
     return keras.Model(inputs, x, name=name)
