@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 
 from vislearn.training.checkpoint import save_state, save_weights, write_atomically
+from vislearn.training.evaluation import predict_arrays
 
 
 class TrainingDiverged(RuntimeError):
@@ -87,8 +88,6 @@ class MeasureAnswers(keras.callbacks.Callback):
         self.network, self.task, self.truth = network, task, truth
 
     def on_epoch_end(self, epoch, logs=None):
-        from vislearn.training.run import predict_arrays
-
         with averaged_weights(self.model):
             answers = predict_arrays(self.network, self.task, self.truth["images"])
         found = self.task.measure(answers, self.truth)

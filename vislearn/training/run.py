@@ -13,6 +13,7 @@ A run is a folder:
 
 import dataclasses
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,11 @@ from vislearn.registry import create_model, model_info
 from vislearn.tasks import Task, get_task
 from vislearn.training import callbacks
 from vislearn.training.checkpoint import load_state, load_weights, write_atomically
+from vislearn.training.evaluation import evaluate_and_report
 from vislearn.training.recipes import Recipe, default_recipe
 from vislearn.training.trainers import build_trainer
+from vislearn.training.tuning import Probe, Tuning
+from vislearn.weights.loading import IMAGENET
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +45,8 @@ class Config:
         recipe: How it is trained.
         precision: `"float32"` or `"mixed_bfloat16"`.
         seed: Seed of order, augmentation, initial weights and dropout.
-        weights: File of weights to start from, or None.
+        weights: What it starts from, or None.
+        tune: What of it is trained, or None for all of it in the usual way.
         classes: Names of the classes, in the order of the model's outputs.
         task: Name of the task.
         task_options: Attributes of the task that differ from its defaults.
@@ -55,6 +60,7 @@ class Config:
     precision: str
     seed: int
     weights: str | None
+    tune: str | None = None
     classes: list[str] = dataclasses.field(default_factory=list)
     task: str = "classification"
     task_options: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -146,6 +152,7 @@ def train(
     precision: str = "float32",
     seed: int = 0,
     weights: str | None = None,
+    tune: str | None = None,
     options: dict[str, Any] | None = None,
     data_options: dict[str, Any] | None = None,
     task_options: dict[str, Any] | None = None,
@@ -163,7 +170,10 @@ def train(
             own size where all are equal, otherwise the model's published input.
         precision: `"float32"` or `"mixed_bfloat16"`.
         seed: Seed of everything random; a run with a seed repeats exactly on one machine.
-        weights: File of weights to start from.
+        weights: What to start from: `"imagenet"`, a file of weights, or the folder of another run.
+        tune: What of it is trained: `"head"`, `"stages:2"` (the last two and the head), `"all"`
+            with smaller rates below, or `"adapters"`; see `tuning`. None trains all of it in the
+            usual way.
         options: Further arguments of `create_model`.
         data_options: Further arguments of `load_dataset`.
         task_options: Attributes of the task, such as `{"schedule": "cosine"}` for diffusion.
@@ -190,16 +200,24 @@ def train(
         raise ValueError(f"{unknown} are no fields of the recipe: {sorted(fields)}.")
     if taken := sorted({*(options or {})} & {"input_shape", "num_classes", "weights"}):
         raise ValueError(f"options holds {taken}, which follow from the data or have a place.")
-    used = dataclasses.replace(default_recipe(info.family), **recipe)
+    tuning = None if tune is None else Tuning.parse(tune)
+    if tuning is not None and weights is None:
+        raise ValueError(f"tune={tune!r} needs weights to start from.")
+    usual = default_recipe(info.family)
+    used = dataclasses.replace(usual if tuning is None else tuning.recipe(usual), **recipe)
+    loading = {"augment": used.augment}
+    if weights == IMAGENET:
+        loading["channels"] = info.input_shape[2]  # Grey pictures, too: the weights are of colour.
     config = Config(
         model=model,
         options=dict(options or {}),
         data=str(data),
-        data_options={"augment": used.augment, **(data_options or {})},
+        data_options={**loading, **(data_options or {})},
         recipe=used,
         precision=precision,
         seed=seed,
-        weights=None if weights is None else str(weights),
+        weights=None if weights is None else _weights_file(weights),
+        tune=tune,
         task=info.task,
         task_options=dict(task_options or {}),
     )
@@ -210,6 +228,10 @@ def train(
     if "batch_size" not in recipe:
         used = _fit_batch_size(used, dataset, scale_rate="learning_rate" not in recipe)
     task = get_task(config.task, dataset.info.classes, info.family, **config.task_options)
+    found = {**task.fitted(dataset.annotations("train")), **config.task_options}
+    if found != config.task_options:
+        config = dataclasses.replace(config, task_options=found)
+        task = get_task(config.task, dataset.info.classes, info.family, **found)
     dataset.target = task.target  # Families of a task may learn from different things.
     shape = {"image_size": dataset.info.image_shape[:2], "channels": dataset.info.image_shape[2]}
     config = dataclasses.replace(
@@ -219,24 +241,34 @@ def train(
         classes=list(dataset.info.classes),
     )
     with backend.precision(precision):
-        network = _build(config, dataset, task)
-        trainer = build_trainer(network, task, used, used.epochs * dataset.steps_per_epoch, seed)
+        network = trained = _build(config, dataset, task)
+        probe, batches = None, dataset
+        if tuning is not None:
+            tuning.apply(network)
+        if tuning is not None and tuning.kind == "head":
+            probe = Probe(network, dataset, seed)
+            trained, batches = probe.model, probe.data
+        trainer = build_trainer(trained, task, used, used.epochs * dataset.steps_per_epoch, seed)
     _open_folder(folder, config, resume)
 
     state = callbacks.state_path(folder)
     history = load_state(state, trainer)["history"] if resume and state.exists() else []
-    _announce(console, config, dataset, network, folder, done=len(history))
+    _announce(console, config, dataset, task, network, folder, done=len(history))
 
     started = time.perf_counter()
-    keeper = _fit(trainer, network, dataset, folder, used, task, history, console)
+    keeper = _fit(trainer, trained, batches, folder, used, task, history, console)
     seconds = sum(row["seconds"] for row in keeper.history)
     console.print(
         f"Best epoch {keeper.best_epoch} of {len(keeper.history)}; evaluating ...", highlight=False
     )
     final = _build(config, dataset, task)
-    load_weights(callbacks.best_path(folder), final)
+    if probe is None:
+        load_weights(callbacks.best_path(folder), final)
+    else:
+        load_weights(callbacks.best_path(folder), probe.model)
+        probe.install(final)
     _save_model(final, folder)
-    metrics = _evaluate_and_report(final, dataset, task, folder, config, keeper, seconds)
+    metrics = evaluate_and_report(final, dataset, task, folder, config, keeper, seconds)
     for split, values in metrics.items():
         figures = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
         console.print(f"{split:<10} {figures}", highlight=False)
@@ -245,6 +277,12 @@ def train(
         highlight=False,
     )
     return Run(folder, config)
+
+
+def _weights_file(weights: str | Path) -> str:
+    """The file of weights: that of a run where a folder is named."""
+    path = Path(weights)
+    return str(Run.open(path)._finished("model.keras")) if path.is_dir() else str(weights)
 
 
 def _check_folder(folder: Path, resume: bool) -> None:
@@ -364,13 +402,13 @@ def _fit(trainer, network, dataset, folder, recipe, task, history, console):
     return keeper
 
 
-def _announce(console, config, dataset, network, folder, *, done: int) -> None:
+def _announce(console, config, dataset, task, network, folder, *, done: int) -> None:
     """Says what is about to happen, in a few lines."""
-    recipe, info, classes = config.recipe, dataset.info, len(dataset.info.classes)
+    recipe, info, learned = config.recipe, dataset.info, task.contents()
     counts = ", ".join(f"{count:,} {split}" for split, count in info.counts.items())
     for label, text in (
-        ("model", f"{config.model}, {network.count_params():,} parameters"),
-        ("data", f"{info.source}: {counts}" + (f"; {classes} classes" if classes else "")),
+        ("model", _sizes(config, network)),
+        ("data", f"{info.source}: {counts}" + (f"; {learned}" if learned else "")),
         ("input", " x ".join(map(str, info.image_shape))),
         (
             "recipe",
@@ -387,70 +425,17 @@ def _announce(console, config, dataset, network, folder, *, done: int) -> None:
         console.print(f"        {note}", highlight=False, markup=False, soft_wrap=True)
 
 
+def _sizes(config: Config, network: keras.Model) -> str:
+    text = f"{config.model}, {network.count_params():,} parameters"
+    if config.tune is None:
+        return text
+    head = network.get_layer("head")
+    tuned = head.weights if config.tune == "head" else network.trainable_weights
+    count = sum(math.prod(weight.shape) for weight in tuned)
+    return f"{text}, {count:,} of them trained ({config.tune}), from {config.weights}"
+
+
 def _save_model(model: keras.Model, folder: Path) -> None:
     part = folder / "part.model.keras"
     model.save(part)
     part.replace(folder / "model.keras")
-
-
-def predict_arrays(model: keras.Model, task, images, batch_size: int = 64) -> dict[str, Any]:
-    """The decoded answers of a Keras model for uint8 images `(n, height, width, channels)`."""
-    import numpy as np
-
-    decode = backend.compiled(task.decode)
-    chunks = []
-    for start in range(0, len(images), batch_size):
-        outputs = model.predict_on_batch(images[start : start + batch_size].astype("float32"))
-        chunks.append({name: np.asarray(value) for name, value in decode(outputs).items()})
-    return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
-
-
-def _evaluate_and_report(model, dataset, task, folder, config, keeper, seconds):
-    """Measures the model on the held-out splits, writes metrics.json and report.html."""
-    from vislearn.training.report import write_report
-
-    metrics, split, truth, answers = {}, None, None, None
-    for name in ("validation", "test"):
-        if not task.takes_images or getattr(dataset, name) is None:
-            continue
-        split, truth = name, dataset.arrays(name)
-        answers = predict_arrays(model, task, truth["images"])
-        metrics[split] = task.measure(answers, truth)
-    text = json.dumps(metrics, indent=2) + "\n"
-    write_atomically(folder / "metrics.json", lambda file: file.write(text.encode()))
-
-    shown = "" if split is None else f" ({split} split below, {len(truth['images']):,} images)"
-    facts = {
-        "Model": f"{config.model}, {model.count_params():,} parameters",
-        "Data": f"{dataset.info.source}{shown}",
-        "Input": " x ".join(map(str, dataset.info.image_shape)),
-        "Recipe": ", ".join(
-            f"{name} {value}" for name, value in dataclasses.asdict(config.recipe).items()
-        ),
-        "Precision": config.precision,
-        "Seed": str(config.seed),
-        "Best epoch": f"{keeper.best_epoch} of {len(keeper.history)}",
-        "Training time": f"{seconds:.0f} s",
-        "Machine": backend.describe(),
-        "Keras": keras.__version__,
-    }
-    detail = {}
-    if task.name == "classification":
-        detail = {
-            "classes": task.classes,
-            "labels": truth["labels"],
-            "scores": answers["scores"],
-            "images": truth["images"],
-        }
-    skipped = [f"Skipped {path}: {reason}" for path, reason in dataset.info.skipped]
-    write_report(
-        folder / "report.html",
-        title=f"{config.model} on {Path(dataset.info.source).name}",
-        facts=facts,
-        history=keeper.history,
-        metrics=metrics.get(split, {}),
-        **detail,
-        sections=task.sections(model, answers, truth),
-        notes=[*dataset.info.notes, *skipped],
-    )
-    return metrics

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from vislearn.training.recipes import Recipe, build_optimizer
+from vislearn.training.transfer import layer_rates, with_layer_rates
 
 
 class Objective(Protocol):
@@ -75,6 +76,8 @@ def build_trainer(network: keras.Model, task, recipe: Recipe, steps: int, seed: 
     """
     own = task.trainer(network, recipe, steps, seed)
     if own is not None:
+        if recipe.layer_decay < 1:
+            raise ValueError(f"layer_decay={recipe.layer_decay}: {network.name} has several rates.")
         return own
     objective = task.objective(network, recipe)
     if objective is None:
@@ -82,5 +85,8 @@ def build_trainer(network: keras.Model, task, recipe: Recipe, steps: int, seed: 
     else:
         # An empty list would make Keras look for a target of each output.
         trainer, loss, metrics = ObjectiveTrainer(network, objective, seed), None, None
-    trainer.compile(optimizer=build_optimizer(recipe, steps), loss=loss, metrics=metrics)
+    optimizer = build_optimizer(recipe, steps)
+    if recipe.layer_decay < 1:
+        optimizer = with_layer_rates(optimizer, layer_rates(network, recipe.layer_decay))
+    trainer.compile(optimizer=optimizer, loss=loss, metrics=metrics)
     return trainer
