@@ -1,5 +1,6 @@
 """The command line. Nothing heavy is imported before a command needs it."""
 
+import dataclasses
 import json
 import os
 import sys
@@ -16,7 +17,9 @@ app = typer.Typer(
     "A first session:\n\n"
     "  vislearn train resnet20_cifar --data digits --out runs/digits --epochs 10\n\n"
     "  vislearn export runs/digits --out saved_models/digits\n\n"
-    "  vislearn predict saved_models/digits photo.png --out picture.png",
+    "  vislearn predict saved_models/digits photo.png --out picture.png\n\n"
+    "From published weights, where there are few images:\n\n"
+    "  vislearn train resnet50 --data photos --out runs/photos --weights imagenet --tune head",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -26,8 +29,9 @@ DataOption = Annotated[
     str,
     typer.Option(
         "--data",
-        help="A folder with a folder a class (or with train/ and test/ or val/ of such), "
-        "'digits', or a TFDS name such as 'mnist'.",
+        help="A folder with a folder a class (or with train/ and test/ or val/ of such), with "
+        "targets.csv for regression, of COCO, Pascal VOC or masks; 'digits' or 'shapes', which "
+        "are built in; or a TFDS name such as 'mnist'.",
     ),
 ]
 FORMATS = ("keras", "savedmodel", "litert", "litert_int8", "onnx")
@@ -132,6 +136,13 @@ def train(
     weight_decay: Annotated[float | None, typer.Option(help="Decoupled weight decay.")] = None,
     label_smoothing: Annotated[float | None, typer.Option(help="0 to 1.")] = None,
     clip_norm: Annotated[float | None, typer.Option(help="Largest gradient norm.")] = None,
+    agc: Annotated[
+        float | None,
+        typer.Option(
+            help="Adaptive gradient clipping: a unit's largest gradient norm as a share of its "
+            "weights' norm, such as 0.08."
+        ),
+    ] = None,
     momentum: Annotated[float | None, typer.Option(help="Of SGD; first beta of Adam.")] = None,
     ema: Annotated[
         float | None, typer.Option(help="Decay of the moving average of the weights; 0 for none.")
@@ -149,7 +160,26 @@ def train(
     precision: Annotated[str, typer.Option(help="float32 or mixed_bfloat16.")] = "float32",
     seed: Annotated[int, typer.Option(help="A run with a seed repeats exactly.")] = 0,
     weights: Annotated[
-        Path | None, typer.Option(help=".weights.h5 or .keras file to start from.")
+        str | None,
+        typer.Option(
+            help="What to start from: 'imagenet' (downloaded once), a file (.keras, .safetensors, "
+            ".h5), or the folder of another run. A head for other classes starts anew."
+        ),
+    ] = None,
+    tune: Annotated[
+        str | None,
+        typer.Option(
+            help="With --weights, what is trained: head (on features computed once; for few "
+            "images like those of the weights), stages:N (the last N and the head), all (with "
+            "smaller rates towards the pixels; for many images), adapters."
+        ),
+    ] = None,
+    layer_decay: Annotated[
+        float | None,
+        typer.Option(
+            help="Factor on the learning rate from each stage to the one before, above 0 to 1; "
+            "0.7 with --tune all."
+        ),
     ] = None,
     option: Annotated[
         list[str] | None,
@@ -176,6 +206,14 @@ def train(
     What is not given comes from the recipe of the model's family.
 
     Leaves a run folder with the best model, its figures and report.html.
+
+    From scratch, from published weights, and from another run:
+
+    vislearn train resnet18 --data photos --out runs/photos --image-size 128
+
+    vislearn train resnet50 --data photos --out runs/tuned --weights imagenet --tune stages:1
+
+    vislearn train resnet18 --data others --out runs/others --weights runs/photos --tune head
     """
     _load_keras()
     from vislearn.training import train as run_training
@@ -191,8 +229,10 @@ def train(
             ("weight_decay", weight_decay),
             ("label_smoothing", label_smoothing),
             ("clip_norm", clip_norm),
+            ("agc", agc),
             ("momentum", momentum),
             ("ema", ema),
+            ("layer_decay", layer_decay),
             ("objective", _values(objective or [], "--objective") or None),
             ("augment", augment),
             ("patience", patience),
@@ -209,7 +249,8 @@ def train(
         image_size=_image_size(image_size),
         precision=precision,
         seed=seed,
-        weights=None if weights is None else str(weights),
+        weights=weights,
+        tune=tune,
         options=_values(option or []),
         data_options=data_options,
         task_options=_values(task_option or [], "--task-option"),
@@ -383,35 +424,56 @@ def generate(
 
 @app.command()
 def models(
-    pattern: Annotated[str | None, typer.Argument(help="Such as 'resnet*_cifar'.")] = None,
-    task: Annotated[str | None, typer.Option(help="Only for this task.")] = None,
-    family: Annotated[str | None, typer.Option(help="Only of this family.")] = None,
+    pattern: Annotated[
+        str | None, typer.Argument(help="A name, or a pattern such as 'resnet*_cifar'.")
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="Only for this task: classification, regression, detection, "
+            "semantic_segmentation or generation."
+        ),
+    ] = None,
+    family: Annotated[str | None, typer.Option(help="Only of this family, such as vit.")] = None,
+    most: Annotated[
+        float | None, typer.Option("--max-params", help="Only up to so many million parameters.")
+    ] = None,
+    weights: Annotated[
+        bool, typer.Option("--weights", help="Only those with published ImageNet weights.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the registered models."""
+    """List the registered models, or describe the one that is named.
+
+    With their papers' input, parameters and multiply-adds; one model also by stages.
+
+    vislearn models --weights --max-params 10
+
+    vislearn models 'resnet*' --task classification
+
+    vislearn models mobilenet_v2
+    """
     _load_keras()
+    from vislearn import tables
+    from vislearn.catalogue import facts, stages
     from vislearn.registry import list_models, model_info
 
-    infos = [model_info(name) for name in list_models(task, family, pattern)]
+    if pattern is not None and not set("*?[") & set(pattern):
+        model_info(pattern)  # Says what is near where there is no such model.
+    found = [facts(name) for name in list_models(task, family, pattern)]
+    if most is not None:
+        found = [row for row in found if row["parameters"] <= most * 1e6]
+    if weights:
+        found = [row for row in found if row["weights"]]
+    one = len(found) == 1 and pattern == found[0]["name"]
     if as_json:
-        fields = ("name", "task", "family", "title", "year", "url", "input_shape", "num_classes")
-        fields += ("reference_params", "reference_gmacs")
-        typer.echo(json.dumps([{f: getattr(i, f) for f in fields} for i in infos], indent=2))
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None)
-    for head in ("name", "task", "family", "input"):
-        table.add_column(head, no_wrap=True)
-    table.add_column("parameters", justify="right", no_wrap=True)
-    table.add_column("year", no_wrap=True)
-    for info in infos:
-        count = f"{info.reference_params:,}" if info.reference_params else ""
-        shape = "x".join(map(str, info.input_shape))
-        table.add_row(info.name, info.task, info.family, shape, count, str(info.year))
-    Console().print(table)
-    typer.echo(f"{len(infos)} models")
+        if one:
+            found[0]["stages"] = [dataclasses.asdict(stage) for stage in stages(pattern)]
+        typer.echo(json.dumps(found, indent=2))
+    elif one:
+        tables.print_model(found[0], stages(pattern))
+    else:
+        tables.print_models(found)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def judge(images: np.ndarray, classifier, task, train: np.ndarray, test: dict, *
         ValueError: If the pictures have another shape than those of the data set.
     """
     from vislearn.metrics import generative
-    from vislearn.training.run import predict_arrays
+    from vislearn.training.evaluation import predict_arrays
 
     if images.shape[1:] != test["images"].shape[1:]:
         raise ValueError(

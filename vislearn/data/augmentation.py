@@ -162,6 +162,7 @@ ANNOTATED = {
 GENERATED = {"none": None, "flip": ANNOTATED["flip"], "standard": ANNOTATED["flip"]}
 AUGMENTATIONS = {
     "classification": ("none", "crop", "standard"),
+    "regression": ("none", "crop", "standard"),
     "detection": tuple(ANNOTATED),
     "semantic_segmentation": tuple(ANNOTATED),
     "generation": tuple(GENERATED),
@@ -174,12 +175,13 @@ def get_augmentation(
     """The augmentation of this name, on dictionaries with uint8 `images` and a `seed`.
 
     Args:
-        augment: For classification `"crop"` moves the picture by up to an eighth of its side,
-            `"standard"` also mirrors half of the pictures. For detection and segmentation `"flip"`
-            mirrors half of the pictures, `"standard"` also scales, shifts and changes brightness
-            and contrast a little, and `"strong"` does more of it and turns pictures and colours.
-            For generation `"flip"` and `"standard"` mirror half of the pictures. None or `"none"`
-            leaves pictures alone.
+        augment: For classification and regression `"crop"` moves the picture by up to an eighth of
+            its side, `"standard"` also mirrors half of the pictures (for regression that is right
+            where a moved or mirrored picture keeps its values). For detection and segmentation
+            `"flip"` mirrors half of the pictures, `"standard"` also scales, shifts and changes
+            brightness and contrast a little, and `"strong"` does more of it and turns pictures and
+            colours. For generation `"flip"` and `"standard"` mirror half of the pictures. None or
+            `"none"` leaves pictures alone.
         flips: Whether a mirror image keeps its class; without it nothing is mirrored.
         task: Name of the task.
 
@@ -199,7 +201,7 @@ def get_augmentation(
             f"augment={augment!r} must be one of {names}, None, or a function from "
             "dictionary to dictionary."
         )
-    if task != "classification":
+    if task not in ("classification", "regression"):
         found = (GENERATED if task == "generation" else ANNOTATED)[augment]
         found = found if flips else dataclasses.replace(found, mirror=0.0)
         return None if found == Augmentation() else found

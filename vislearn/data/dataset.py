@@ -191,6 +191,7 @@ class Dataset:
             detection: `boxes` `(n, N, 4)` float32 xyxy in pixels, `labels` `(n, N)` int32 and
             `crowd` `(n, N)` bool, where rows of label -1 are padding, and what `extras` of
             `load_dataset` asks for;
+            regression: `targets` `(n, quantities)` float32;
             semantic segmentation: `masks` `(n, height, width)` uint8, 255 to be ignored;
             generation: `labels` `(n,)` int32 where there are classes.
 
@@ -209,6 +210,11 @@ class Dataset:
         indices = self._indices(split)
         for start in range(0, len(indices), batch_size):
             yield self._gather(indices[start : start + batch_size])
+
+    def annotations(self, split: str) -> dict[str, np.ndarray]:
+        """Like `arrays`, without the images and what is made on demand."""
+        indices = self._indices(split)
+        return {k: v[indices] for k, v in self._annotations.items() if isinstance(v, np.ndarray)}
 
     def paths(self, split: str) -> list[Path] | None:
         """The files of a split, in the order of `arrays`; None where the images have no files."""

@@ -25,9 +25,10 @@ from vislearn.data.reading import (
     read_images,
 )
 from vislearn.data.splits import HELD_OUT, ONE_PIECE, SPLITS, stratified_split
+from vislearn.data.targets import list_targets
 from vislearn.data.voc import find_voc, list_voc
 
-TASKS = ("classification", "detection", "semantic_segmentation", "generation")
+TASKS = ("classification", "detection", "semantic_segmentation", "regression", "generation")
 DEFAULT_RESIZE = {"detection": "stretch"}  # Objects at the border must not be cut off.
 EXTRAS = ("instance_masks", "keypoints")
 
@@ -67,6 +68,8 @@ def load_dataset(
         (`annotations/instances_SPLIT.json` beside folders of images), in it or one level down.
     semantic_segmentation: `images/` and `masks/` with files of the same names, or `train/images/`
         and so on. Masks are grey or palette images of class numbers, or colours; 255 is ignored.
+    regression: images and `targets.csv`, a table with the column `file` and one for each quantity,
+        in it or in `train/` and `test/` or `val/`.
     generation: any images; folders for classes are understood, and not needed.
 
     Boxes are clipped to their image, and dropped where nothing is left; `info.notes` counts that.
@@ -75,7 +78,8 @@ def load_dataset(
         source: `"digits"`, the 1,797 handwritten digits of scikit-learn; `"shapes"` or
             `"shapes/NAME"`, coloured shapes drawn on the spot, for every task; a folder; or the
             name of a data set that TFDS has prepared on this machine, such as `"cifar10"`.
-        task: `"classification"`, `"detection"`, `"semantic_segmentation"` or `"generation"`.
+        task: `"classification"`, `"detection"`, `"semantic_segmentation"`, `"regression"` or
+            `"generation"`.
         image_size: Side in pixels, or `(height, width)`, to which images are brought; None for
             their own, if all have the same.
         fallback_size: Size for the case that `image_size` is None and the images differ in size;
@@ -188,6 +192,8 @@ def _find(source: str | Path, task: str, data_dir, annotations, extras, quiet: b
     if task == "generation":
         return list_images(folder)
     check_folder(folder)
+    if task == "regression":
+        return list_targets(folder)
     if task == "semantic_segmentation":
         return list_masks(folder, None if annotations is None else Path(annotations))
     if annotations is not None:
@@ -252,6 +258,8 @@ def _annotate(task, images: Images, known, classes, *, extras, cache, repairs, n
         return {"labels": labels}, labels
     if task == "generation":
         return {}, np.zeros(len(known), np.int32)
+    if task == "regression":
+        return {"targets": np.array(known, np.float32)}, np.zeros(len(known), np.int32)
     fits = [images.fit_of(index) for index in range(len(known))]
     if task == "semantic_segmentation":
         masks = _read_masks(SemanticMasks(known, fits, images.shape[:2]), images, cache)

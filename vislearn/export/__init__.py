@@ -10,8 +10,8 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "export_model": "exporter",
-        "ExportReport": "exporter",
-        "FormatReport": "exporter",
+        "ExportReport": "report",
+        "FormatReport": "report",
         "ExportError": "package",
         "PackageError": "package",
         "FORMATS": "package",

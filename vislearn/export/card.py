@@ -25,6 +25,10 @@ LIMITS = {
     "semantic_segmentation": (
         "It answers with one of its classes for any pixel, also for what is none of them.",
     ),
+    "regression": (
+        "It answers with values for any picture, also for one that shows nothing of the kind.",
+        "How sure it is of a value it does not say.",
+    ),
     "generation": ("Its pictures resemble those it learned from; it knows nothing else.",),
 }
 
@@ -39,7 +43,8 @@ def write_card(manifest: dict[str, Any]) -> str:
     heads += [*measured, "one call"]
     what = f"{manifest['task'].replace('_', ' ').capitalize()}, {manifest['signature']}."
     if classes:
-        what += f" {len(classes)} classes: {_shortened(classes)}."
+        kind = "quantities" if manifest["task"] == "regression" else "classes"
+        what += f" {len(classes)} {kind}: {_shortened(classes)}."
     return "\n".join(
         [
             f"# {manifest['name']}",
@@ -135,10 +140,15 @@ def _row(row: dict[str, Any], measured: list[str]) -> str:
         f"{row['size'] / 1e6:.2f} MB",
         differences,
         "" if row["agreement"] is None else f"{row['agreement']:.2%}",
-        *(f"{row['metrics'][name]:.2%}" for name in measured),
+        *(figure(name, row["metrics"][name]) for name in measured),
         f"{row['latency_ms']:.2f} ms",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def figure(name: str, value: float) -> str:
+    """A metric in print: a share as percentage, an error in its own unit."""
+    return f"{value:.4g}" if name in ("mae", "rmse") else f"{value:.2%}"
 
 
 def _facts(value: Any, name: str = "") -> Iterator[str]:

@@ -29,6 +29,7 @@ from vislearn.export.package import (
     ExportError,
     describe_files,
 )
+from vislearn.export.report import ExportReport, FormatReport
 from vislearn.export.runtimes import (
     IMAGE,
     RUNTIMES,
@@ -46,82 +47,6 @@ PARITY_EXAMPLES = 64
 RANDOM_EXAMPLES = 16
 LATENCY_REPEATS = 30
 LATENCY_SECONDS = 10  # Slow functions, such as whole samplers, are called fewer times.
-
-
-@dataclasses.dataclass(frozen=True)
-class FormatReport:
-    """What was measured on one exported format.
-
-    Attributes:
-        format: `"savedmodel"`, `"litert"`, `"litert_int8"` or `"onnx"`.
-        file: File or folder, relative to the package.
-        size: Bytes.
-        max_difference: Largest absolute difference from Keras of each float output, and of pictures
-            in units of 0..1 beyond the rounding of a level.
-        agreement: Share of the decisions (classes, pixels, objects) that are Keras's, 0..1; None
-            where nothing is decided.
-        metrics: The task's metrics on the validation images; None without any.
-        latency_ms: Median milliseconds of one example.
-        seconds: Time to write the file.
-    """
-
-    format: str
-    file: str
-    size: int
-    max_difference: dict[str, float]
-    agreement: float | None
-    metrics: dict[str, float] | None
-    latency_ms: float
-    seconds: float
-
-
-@dataclasses.dataclass(frozen=True)
-class ExportReport:
-    """What `export_model` wrote and measured.
-
-    Attributes:
-        directory: The package.
-        name: Name of the model.
-        samples: What the files were compared on, such as `"64 calibration images"`.
-        metric: Name of the metric that counts.
-        rows: One a format.
-        notes: What else a reader should know.
-    """
-
-    directory: Path
-    name: str
-    samples: str
-    metric: str | None
-    rows: tuple[FormatReport, ...]
-    notes: tuple[str, ...] = ()
-
-    def table(self):
-        """The rows as a `rich.table.Table`."""
-        from rich.table import Table
-
-        table = Table(title=f"{self.name} in {self.directory}", caption=self._caption())
-        table.add_column("format", no_wrap=True)
-        measured = [self.metric] if any(row.metrics for row in self.rows) else []
-        for header in ("size", "max diff", "agreement", *measured, "one call", "export"):
-            table.add_column(header.replace("_", " "), justify="right")
-        for row in self.rows:
-            table.add_row(
-                row.format,
-                f"{row.size / 1e6:.2f} MB",
-                f"{max(row.max_difference.values()):.1e}",
-                "" if row.agreement is None else f"{row.agreement:.2%}",
-                *(f"{row.metrics[name]:.2%}" for name in measured),
-                f"{row.latency_ms:.2f} ms",
-                f"{row.seconds:.1f} s",
-            )
-        return table
-
-    def _caption(self) -> str:
-        return "\n".join((f"Compared with Keras on {self.samples}.", *self.notes))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The report as plain values, for JSON."""
-        return {**dataclasses.asdict(self), "directory": str(self.directory)}
 
 
 def export_model(
@@ -226,7 +151,7 @@ def export_model(
                 )
             if "savedmodel" not in formats and (folder / "savedmodel").is_dir():
                 shutil.rmtree(folder / "savedmodel")
-            notes += int8_losses(rows, task.metric)
+            notes += int8_losses(rows, task.metric, task.metric_mode)
             name = model.name if wanted.name == "predict" else f"{model.name}_{wanted.name}"
             report = ExportReport(
                 directory, name, described, task.metric, tuple(rows), tuple(notes)
@@ -296,8 +221,10 @@ def _samples(signature: Signature, calibration: Arrays | None) -> tuple[Arrays, 
     return samples, f"{RANDOM_EXAMPLES} {described} (seed 0)"
 
 
-def int8_losses(rows: Sequence[FormatReport], metric: str | None) -> list[str]:
+def int8_losses(rows: Sequence[FormatReport], metric: str | None, mode: str = "max") -> list[str]:
     """A warning, if the int8 file loses more than a point, or agrees on less than 95 %.
+
+    Of a metric that is an error (`mode="min"`) a point is a hundredth of it.
 
     Without annotated images the agreement is all there is to go by.
     """
@@ -305,6 +232,13 @@ def int8_losses(rows: Sequence[FormatReport], metric: str | None) -> list[str]:
     if int8 is None:
         return []
     others = [row.metrics[metric] for row in rows if row is not int8 and row.metrics]
+    if others and mode == "min":
+        if int8.metrics[metric] > 1.01 * min(others):
+            return [
+                f"The int8 file has {metric} {int8.metrics[metric]:.4g}, the float files "
+                f"{min(others):.4g}: use it only if that will do."
+            ]
+        return []
     if others and int8.metrics[metric] < max(others) - 0.01:
         return [
             f"The int8 file has {metric} {int8.metrics[metric]:.2%}, the float files "

@@ -15,6 +15,8 @@ __getattr__, __dir__, __all__ = attach(
         "detection_grid": "detection",
         "precision_bars": "detection",
         "segmentation_grid": "segmentation",
+        "value_grid": "regression",
+        "value_scatter": "regression",
         "curves": "training",
         "image_grid": "training",
         "save": "style",

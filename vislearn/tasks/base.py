@@ -132,12 +132,21 @@ class Task(abc.ABC):
         names = [field.name for field in dataclasses.fields(self)]
         return {name: getattr(self, name) for name in names if name not in ("classes", "family")}
 
+    def contents(self) -> str:
+        """What the annotations name, in a few words: `"10 classes"`; empty where there are none."""
+        return f"{len(self.classes)} classes" if self.classes else ""
+
     def num_classes(self, published: int) -> int:
         """The `num_classes` that `create_model` gets, from the published number."""
         del published
         return len(self.classes)
 
     # Training.
+
+    def fitted(self, truth: Arrays) -> dict[str, Any]:
+        """Its attributes that follow from the annotations of the training data, as JSON values."""
+        del truth
+        return {}
 
     @abc.abstractmethod
     def target(self, example: dict[str, Any]) -> tuple[Any, Any]:
