@@ -1,8 +1,26 @@
 """What all tests share: the tests of one backend are skipped on the other."""
 
+import functools
 import os
+import re
+import sys
+from pathlib import Path
 
 import pytest
+
+# Where other tests find what another library's network is (`case`).
+sys.path.append(str(Path(__file__).with_name("references")))
+
+# Files whose tests share what takes long to make: one worker runs all of them.
+TOGETHER = (
+    "ladder/test_backends.py",
+    "ladder/test_save.py",
+    "ladder/test_xla.py",
+    "training/test_adversarial.py",
+    "training/test_kinds.py",
+    "training/test_regression_run.py",
+    "training/test_tuning.py",
+)
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Networks that run once are not worth optimising: XLA compiles them two to three times as fast.
@@ -20,3 +38,32 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "tensorflow" in item.keywords:
             item.add_marker(skip)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Sends to one worker what shares something: a file of `TOGETHER`, or one tiny network.
+
+    The ladder builds, exports and trains a network once for all tests that ask for it, in a
+    process; on two workers it would do so twice.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, test = nodeid.partition("::")
+            if file.endswith(TOGETHER):
+                return file
+            case = re.search(r"\[(?:.*-)?(\w+)\]$", test)
+            return f"{network(case[1])}" if "ladder/" in file and case else nodeid
+
+    return Together(config, log)
+
+
+@functools.cache
+def network(name: str) -> str:
+    """The tiny network that stands for a model in the ladder."""
+    sys.path.append(str(Path(__file__).with_name("ladder")))
+    from rungs import MODELS, representative
+
+    return representative(name) if name in MODELS else name

@@ -136,6 +136,35 @@ def test_models_lists_and_filters(run):
     names = [row["name"] for row in json.loads(out)]
     assert names[0] == "resnet20_cifar"
     assert names[-1] == "resnet110_cifar"
+    code, out, _ = run("models", "--max-params", "0.1", "--task", "classification", "--json")
+    rows = json.loads(out)
+    assert "rvss_convnet" in {row["name"] for row in rows}
+    assert all(row["parameters"] <= 100_000 for row in rows)
+    code, out, _ = run("models", "resnet*", "--weights")
+    assert code == 0
+    assert "resnet50 " in out
+    assert "resnet20_cifar" not in out
+
+
+def test_models_describes_one(run):
+    code, out, _ = run("models", "resnet18")
+    assert code == 0
+    for words in ("Deep Residual Learning", "11,699,112", "resnet18.tv_in1k", "drop_path_rate"):
+        assert words in out
+    code, out, _ = run("models", "resnet18", "--json")
+    stages = json.loads(out)[0]["stages"]
+    assert [stage["name"] for stage in stages] == [
+        *("image", "preprocess", "stem", "stage1", "stage2", "stage3", "stage4", "pool", "head")
+    ]
+    assert sum(stage["parameters"] for stage in stages) == 11_699_112
+    assert sum(stage["multiply_adds"] for stage in stages) == 1_814_073_344
+    assert stages[5]["output_shape"] == [14, 14, 256], "C4 belongs to the third stage"
+
+
+def test_models_of_an_unknown_name(run):
+    code, _, err = run("models", "resnet5")
+    assert code == 1
+    assert "Did you mean 'resnet50'" in err
 
 
 # What goes wrong: each gives a line that names the matter, a status, and no traceback.

@@ -10,6 +10,7 @@ import pytest
 
 import vislearn
 from vislearn import registry
+from vislearn.catalogue import facts
 from vislearn.multiply_adds import count_multiply_adds
 
 ROOT = Path(__file__).parents[1]
@@ -38,6 +39,13 @@ def test_example_is_what_it_says(example):
     assert model.count_params() == vislearn.model_info(example).reference_params
     assert f"{model.count_params():,} parameters" in TEXT
     assert count_multiply_adds(model) > 0
+
+
+def test_example_is_listed(example):
+    """Without having been counted before."""
+    listed = facts(example)
+    assert listed["parameters"] == vislearn.model_info(example).reference_params
+    assert listed["weights"] is None
 
 
 def test_example_builds_saves_and_answers(example, tmp_path):

@@ -4,7 +4,15 @@ import keras
 import pytest
 from keras import layers
 
-from vislearn.layers import LocallyConnected2D, Maxout, RadialBasis
+from vislearn.layers import (
+    CosineWindowAttention,
+    FavorAttention,
+    LocallyConnected2D,
+    Maxout,
+    PoolingAttention,
+    RadialBasis,
+    WindowAttention,
+)
 from vislearn.multiply_adds import COUNTS, count_multiply_adds
 
 
@@ -31,6 +39,21 @@ BY_HAND = [
     (layers.EinsumDense("abc,cde->abde", (3, 2, 5)), (3, 4), 3 * 4 * 2 * 5),
     (layers.EinsumDense("abcd,cde->abe", (3, 5)), (3, 2, 4), 3 * 2 * 4 * 5),
     (layers.EinsumDense("...c,cd->...d", 5), (3, 4), 3 * 4 * 5),
+    (FavorAttention(2, 5), (7, 6), 7 * 6 * 24 + 7 * 6 * 5 * 4 + 7 * 2 * 5),
+    # Four windows of four tokens: projections, the two products, and the network of the bias.
+    (WindowAttention(2, 2), (4, 4, 6), 16 * 6 * 24 + 4 * 2 * 4 * 4 * 6),
+    (
+        CosineWindowAttention(2, 2, hidden=5),
+        (4, 4, 6),
+        16 * 6 * 24 + 4 * 2 * 4 * 4 * 6 + 9 * 5 * (2 + 2),
+    ),
+    # 16 tokens of 3, pooled to four queries, keys and values of 4: projections, pooling, the two
+    # products, and the scores of two rows and two columns.
+    (
+        PoolingAttention(2, 4, (4, 4), query_stride=2, key_stride=2),
+        (16, 3),
+        (16 * 3 * 12 + 4 * 4 * 4) + 3 * 4 * 9 * 4 + 2 * 4 * 4 * 4 + 4 * (2 + 2) * 4,
+    ),
     (LocallyConnected2D(5, 3), (6, 6, 4), 16 * 9 * 4 * 5),
     (Maxout(5, 3), (4,), 4 * 5 * 3),
     (RadialBasis(5), (4,), 4 * 5),

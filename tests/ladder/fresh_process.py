@@ -17,7 +17,10 @@ def load(folder: str) -> None:
         model = keras.saving.load_model(path, safe_mode=True)
         with np.load(path.with_suffix(".npz")) as file:
             x = file["only"] if file.files == ["only"] else dict(file)
-        answers = model(x, training=False)
+        if keras.backend.backend() == "tensorflow":
+            answers = model(x, training=False)
+        else:  # JAX would compile each operation by itself.
+            answers = model.predict_on_batch(x)
         answers = answers if isinstance(answers, dict) else {"only": answers}
         answers = {name: keras.ops.convert_to_numpy(value) for name, value in answers.items()}
         np.savez(path.with_suffix(".answers.npz"), **answers)

@@ -208,23 +208,28 @@ def resnet_cifar(x, w, o):
     return dense(x.mean(axis=(1, 2)), w, "head")
 
 
-def vit(x, w, o):
-    x = conv(scaled(x, "symmetric"), w, "patch_embedding", stride=o["patch_size"])
+def softmax_attention(x, w, name, heads):
+    query, key, value = (
+        np.einsum("btd,dhk->bhtk", x, w[f"{name}/{part}/kernel"])
+        + w[f"{name}/{part}/bias"][:, None]
+        for part in ("query", "key", "value")
+    )  # (batch, heads, tokens, dim / heads)
+    scores = softmax(query @ key.swapaxes(-1, -2) / math.sqrt(query.shape[-1]))
+    x = np.einsum("bhtk,hkd->btd", scores @ value, w[f"{name}/attention_output/kernel"])
+    return x + w[f"{name}/attention_output/bias"]
+
+
+def vit(x, w, o, attend=softmax_attention):
+    x = conv(scaled(x, o["preprocessing"]), w, "patch_embedding", stride=o["patch_size"])
     x = x.reshape(len(x), -1, o["dim"])  # (batch, tokens, dim)
     token = np.broadcast_to(w["class_token/class_token"], (len(x), 1, o["dim"]))
     x = np.concatenate([token, x], axis=1) + w["position_embedding/position_embedding"]
     for index in range(1, o["depth"] + 1):
         block = f"block{index}"
-        attention = f"{block}_attention"
         y = layer_norm(x, w, f"{block}_norm1", 1e-6)
-        query, key, value = (
-            np.einsum("btd,dhk->bhtk", y, w[f"{attention}/{part}/kernel"])
-            + w[f"{attention}/{part}/bias"][:, None]
-            for part in ("query", "key", "value")
-        )  # (batch, heads, tokens, dim / heads)
-        scores = softmax(query @ key.swapaxes(-1, -2) / math.sqrt(o["dim"] // o["num_heads"]))
-        y = np.einsum("bhtk,hkd->btd", scores @ value, w[f"{attention}/attention_output/kernel"])
-        x = x + y + w[f"{attention}/attention_output/bias"]
+        y = attend(y, w, f"{block}_attention", o["num_heads"])
+        x = x + y * w.get(f"{block}_attention_scale/gamma", 1)
         y = layer_norm(x, w, f"{block}_norm2", 1e-6)
-        x = x + dense(gelu(dense(y, w, f"{block}_mlp_dense1")), w, f"{block}_mlp_dense2")
+        y = dense(gelu(dense(y, w, f"{block}_mlp_dense1")), w, f"{block}_mlp_dense2")
+        x = x + y * w.get(f"{block}_mlp_scale/gamma", 1)
     return dense(layer_norm(x, w, "norm", 1e-6)[:, 0], w, "head")

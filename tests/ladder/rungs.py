@@ -14,17 +14,16 @@ import pytest
 
 import vislearn
 from vislearn import registry
+from vislearn.backend import compiled
+from vislearn.catalogue import build_shapes
 from vislearn.tasks import Task, get_task
 from vislearn.training.recipes import Recipe
 from vislearn.training.trainers import build_trainer
 
 MODELS = vislearn.list_models()
-every_model = pytest.mark.parametrize("name", MODELS)
 # For what only some can be asked: a test that is for these is listed in `test_complete`.
 CLASSIFIERS = vislearn.list_models("classification")
 OTHERS = [name for name in MODELS if name not in CLASSIFIERS]
-every_classifier = pytest.mark.parametrize("name", CLASSIFIERS)
-every_other = pytest.mark.parametrize("name", OTHERS)
 
 
 def builder(name: str):
@@ -53,23 +52,47 @@ def representative(name: str) -> str:
     )
 
 
-def shapes_only(name: str, **arguments) -> keras.Model:
-    """A model with shapes but without values.
+# One name for each network that differs from the others at its tiny size.
+NETWORKS = sorted({representative(name) for name in MODELS})
+# Those that are fast tests: one of each builder, and what differs enough to stand beside it.
+FAST = {min(n for n in NETWORKS if builder(n) is builder(network)) for network in NETWORKS}
+FAST |= {"resnet50", "resnet20_cifar"}
 
-    In a stateless scope Keras notes how each variable would be initialised and makes no array, so
-    that a network of 300 million weights costs no memory and less than a second.
-    """
-    with keras.StatelessScope(initialize_variables=False):
-        model = vislearn.create_model(name, **arguments)
-    # Or else the next scope that ends would make all the arrays.
-    keras.utils.clear_session(free_memory=False)
-    return model
+
+def each(names):
+    """Parametrises a cheap test over models."""
+    return pytest.mark.parametrize("name", names)
+
+
+def each_in_turn(names):
+    """Parametrises a test that costs seconds: variants of a builder but one are slow tests."""
+    return each(
+        [
+            name if representative(name) in FAST else pytest.param(name, marks=pytest.mark.slow)
+            for name in names
+        ]
+    )
+
+
+def selected(request) -> list[str]:
+    """The networks that the selected tests of a module ask for."""
+    return sorted(
+        {
+            representative(item.callspec.params["name"])
+            for item in request.session.items
+            if item.module is request.module and hasattr(item, "callspec")
+        }
+    )
+
+
+every_model = each(MODELS)
+every_classifier = each(CLASSIFIERS)
 
 
 @functools.cache
 def published(name: str) -> keras.Model:
     """The published configuration, with shapes but without values."""
-    return shapes_only(name)
+    return build_shapes(name)
 
 
 def tiny(name: str, **more) -> keras.Model:
@@ -95,7 +118,7 @@ def randomise(model: keras.Model, seed: int = 0) -> None:
         value = rng.normal(size=variable.shape)
         if variable.name == "moving_variance":
             value = np.abs(value) + 0.5
-        elif variable.name in ("gamma", "widths"):
+        elif variable.name in ("gamma", "gain", "widths"):
             value = 1 + 0.2 * value
         elif len(variable.shape) < 2:
             value = 0.2 * value
@@ -153,6 +176,10 @@ def example(name: str, count: int = 8, seed: int = 0) -> dict[str, np.ndarray]:
         found["labels"][:, 2] = -1
     elif info.task == "semantic_segmentation":
         found["masks"] = bright[..., 0].astype("uint8")
+    elif info.task == "regression":
+        # How bright each picture is.
+        found["targets"] = np.tile(images.mean(axis=(1, 2, 3))[:, None] / 255, classes)
+        found["targets"] = found["targets"].astype("float32")
     elif classes:
         found["labels"] = (np.arange(count) % classes).astype("int32")
     return found
@@ -209,7 +236,8 @@ def losses_on_same_noise(name: str) -> dict[str, float]:
     """The losses of the shared random weights on one batch, without dropout."""
     _, built = trainer(name, Recipe(label_smoothing=0.0))
     randomise(built)
-    built.run_eagerly = True
+    # A graph of TensorFlow's would hide the shapes; JAX would compile each operation by itself.
+    built.run_eagerly = keras.backend.backend() == "tensorflow"
     x, y = task(name).target(example(name))
     with same_noise():
         found = built.test_on_batch(x, y, return_dict=True)
@@ -218,9 +246,14 @@ def losses_on_same_noise(name: str) -> dict[str, float]:
 
 def outputs(model: keras.Model, x):
     """The answer in inference, as float32: an array, or a dictionary of them."""
+
+    def answer(x):
+        return model(x, training=False)
+
+    if keras.backend.backend() != "tensorflow":  # JAX would compile each operation by itself.
+        answer = compiled(answer, model)
     return keras.tree.map_structure(
-        lambda value: keras.ops.convert_to_numpy(keras.ops.cast(value, "float32")),
-        model(x, training=False),
+        lambda value: keras.ops.convert_to_numpy(keras.ops.cast(value, "float32")), answer(x)
     )
 
 
@@ -247,7 +280,3 @@ def load_arrays(path):
     """What `save_arrays` wrote."""
     with np.load(path) as file:
         return file["only"] if file.files == ["only"] else dict(file)
-
-
-# One name for each network that differs from the others at its tiny size.
-NETWORKS = sorted({representative(name) for name in MODELS})

@@ -8,36 +8,35 @@ from pathlib import Path
 
 import pytest
 from rungs import (
-    NETWORKS,
+    MODELS,
     assert_same,
-    every_model,
+    each_in_turn,
     inputs,
     load_arrays,
     losses_on_same_noise,
     outputs,
     random_tiny,
     representative,
+    selected,
 )
-
-# In one process, so that the other one is started once.
-pytestmark = pytest.mark.xdist_group("jax")
 
 ON_JAX = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
 
 
 @pytest.fixture(scope="module")
-def jax_answers(tmp_path_factory):
-    """The answers and losses of all networks from one process on the JAX backend."""
+def jax_answers(request, tmp_path_factory):
+    """The answers and losses of the networks from one process on the JAX backend."""
     folder = tmp_path_factory.mktemp("jax")
+    networks = selected(request)
     script = Path(__file__).with_name("fresh_process.py")
-    command = [sys.executable, script, "forward", json.dumps(NETWORKS), folder]
+    command = [sys.executable, script, "forward", json.dumps(networks), folder]
     subprocess.run(command, check=True, env=ON_JAX)
     losses = json.loads((folder / "losses.json").read_text())
-    return {name: (load_arrays(folder / f"{name}.npz"), losses[name]) for name in NETWORKS}
+    return {name: (load_arrays(folder / f"{name}.npz"), losses[name]) for name in networks}
 
 
 @pytest.mark.tensorflow
-@every_model
+@each_in_turn(MODELS)
 def test_same_answer(name, jax_answers):
     network = representative(name)
     model = random_tiny(network)
@@ -45,7 +44,7 @@ def test_same_answer(name, jax_answers):
 
 
 @pytest.mark.tensorflow
-@every_model
+@each_in_turn(MODELS)
 def test_same_losses(name, jax_answers):
     network = representative(name)
     found = losses_on_same_noise(network)

@@ -20,6 +20,7 @@ ONLY = {
     "test_without_head": CLASSIFIERS,  # A head of classes can be left off, others are the network.
     "test_activation_of_the_answer": CLASSIFIERS,
     "test_reads_digits": CLASSIFIERS,
+    "test_step_is_compiled": CLASSIFIERS,
     "test_the_loss_falls": OTHERS,  # Instead of reading digits.
     "test_preprocessing_is_in_the_model": [name for name in MODELS if takes_pixels(name)],
 }
@@ -61,4 +62,5 @@ def test_there_are_all_rungs():
         "test_precision.py",
         "test_save.py",
         "test_signature.py",
+        "test_xla.py",
     ]

@@ -6,9 +6,10 @@ import keras
 import numpy as np
 import pytest
 from rungs import (
-    every_classifier,
-    every_model,
-    every_other,
+    CLASSIFIERS,
+    MODELS,
+    OTHERS,
+    each_in_turn,
     example,
     randomise,
     representative,
@@ -30,9 +31,12 @@ EAGERLY = keras.backend.backend() == "tensorflow"
 
 # Trainable weights whose gradient is zero but for rounding, by the end of their path, and why.
 WITHOUT_GRADIENT = {
+    "_attention/key_beta": "it adds the same to all scores of a query (mvit)",
     "_attention/key/bias": "it adds the same to all scores of a query, which softmax ignores",
+    "_tokens_dense2/bias": "it adds the same to all channels, and layer norm subtracts it (mixer)",
     "conv1/bias": "batch norm subtracts it again (batchnorm_cnn)",
     "dense1/bias": "batch norm subtracts it again (batchnorm_cnn)",
+    "_project_bn/beta": "the next batch norm subtracts it again, behind a linear 1x1 convolution",
 }
 
 
@@ -53,7 +57,7 @@ def unmoved(name: str) -> list[str]:
     ]
 
 
-@every_model
+@each_in_turn(MODELS)
 def test_every_weight_learns(name):
     still = unmoved(representative(name))
     assert [path for path in still if not path.endswith(tuple(WITHOUT_GRADIENT))] == []
@@ -73,7 +77,16 @@ def digits(shape: tuple[int, int, int]):
 
 
 # Epochs, batch size and learning rate; a transformer starts slowly.
-FITS = {"vit": (20, 16, 1e-3), "mlp": (8, 32, 1e-2)}
+FITS = {
+    "mvit": (20, 16, 3e-3),
+    "swin": (20, 16, 3e-3),
+    "vit": (20, 16, 1e-3),
+    "performer": (20, 16, 1e-3),
+    "mlp": (8, 32, 1e-2),
+    "alexnet": (10, 32, 2e-3),
+    "vgg": (10, 32, 2e-3),
+    "squeezenet": (15, 16, 3e-3),
+}
 DEFAULT = (6, 32, 5e-3)
 
 
@@ -97,7 +110,7 @@ def accuracy(name: str) -> float:
     keras.backend.backend() != "tensorflow",
     reason="one step of each network is asked of the other backends: compiling them takes minutes",
 )
-@every_classifier
+@each_in_turn(CLASSIFIERS)
 def test_reads_digits(name):
     assert accuracy(representative(name)) >= BAR
 
@@ -114,11 +127,12 @@ def losses(name: str) -> list[dict[str, float]]:
     recipe = Recipe(
         optimizer="adam", learning_rate=3e-3, schedule="constant", weight_decay=0.0, clip_norm=1.0
     )
+    keras.utils.set_random_seed(0)
     _, built = trainer(name, recipe, STEPS)
     return [step(built, name, example(name)) for _ in range(STEPS)]
 
 
-@every_other
+@each_in_turn(OTHERS)
 def test_the_loss_falls(name):
     found = losses(representative(name))
     part, share = FALLS.get(vislearn.model_info(name).family, ("loss", 0.8))

@@ -4,7 +4,18 @@ import functools
 
 import keras
 import numpy as np
-from rungs import every_model, example, inputs, outputs, representative, step, tiny, trainer
+from rungs import (
+    MODELS,
+    each_in_turn,
+    every_model,
+    example,
+    inputs,
+    outputs,
+    representative,
+    step,
+    tiny,
+    trainer,
+)
 
 from vislearn.backend import BFLOAT16, precision
 from vislearn.training.recipes import Recipe
@@ -35,7 +46,7 @@ def trained(name: str) -> tuple[dict, list[np.ndarray], list[np.ndarray], list[n
     return losses, answers, before, built.get_weights()
 
 
-@every_model
+@each_in_turn(MODELS)
 def test_trains_in_bfloat16(name):
     losses, answers, before, after = trained(representative(name))
     assert losses

@@ -6,35 +6,34 @@ from pathlib import Path
 
 import pytest
 from rungs import (
-    NETWORKS,
+    MODELS,
     assert_same,
-    every_model,
+    each_in_turn,
     inputs,
     load_arrays,
     outputs,
     random_tiny,
     representative,
     save_arrays,
+    selected,
 )
-
-# In one process, so that the other one is started once.
-pytestmark = pytest.mark.xdist_group("saved")
 
 
 @pytest.fixture(scope="module")
-def reloaded(tmp_path_factory):
-    """The answers of all networks after one process has loaded them all."""
+def reloaded(request, tmp_path_factory):
+    """The answers of the networks after one process has loaded them all."""
+    networks = selected(request)
     folder = tmp_path_factory.mktemp("saved")
-    for name in NETWORKS:
+    for name in networks:
         model = random_tiny(name)
         model.save(folder / f"{name}.keras")
         save_arrays(folder / f"{name}.npz", inputs(model))
     script = Path(__file__).with_name("fresh_process.py")
     subprocess.run([sys.executable, script, "load", folder], check=True)
-    return {name: load_arrays(folder / f"{name}.answers.npz") for name in NETWORKS}
+    return {name: load_arrays(folder / f"{name}.answers.npz") for name in networks}
 
 
-@every_model
+@each_in_turn(MODELS)
 def test_same_answer(name, reloaded):
     network = representative(name)
     model = random_tiny(network)

@@ -35,9 +35,11 @@ def test_facts(name):
     assert 1950 < info.year < 2100
     assert info.title
     assert info.authors
-    assert builder(name).__module__.rsplit(".", 1)[-1] == info.family, "a family is a file"
+    # A family is a file; a long one has others whose names begin with it.
+    assert builder(name).__module__.rsplit(".", 1)[-1].startswith(info.family)
     assert {"input_shape", "num_classes"} <= {*info.tiny}
     if info.reference_params or info.reference_gmacs:
         assert info.reference, "a count without its source"
     # Printed where memory runs short: never more than the published size.
-    assert info.tiny["num_classes"] <= info.num_classes
+    # Published features (0 classes) get a head there.
+    assert info.tiny["num_classes"] <= (info.num_classes or info.tiny["num_classes"])

@@ -42,6 +42,7 @@ def numpy(tensor):
         (LocallyConnected2D(4, 3, stride=2), (2, 7, 6, 3)),
         (ClassToken(), (2, 5, 3)),
         (PositionEmbedding(), (2, 5, 3)),
+        (PositionEmbedding((2, 2)), (2, 5, 3)),
     ],
     ids=lambda value: value.name if isinstance(value, keras.layers.Layer) else None,
 )

@@ -15,9 +15,6 @@ from vislearn.models.generative.gan import dcgan
 from vislearn.training.adversarial import AdversarialTrainer, OptimizerGroup
 from vislearn.training.checkpoint import load_state, save_state
 
-# In one process, so that the other one is started once.
-pytestmark = pytest.mark.xdist_group("alternating")
-
 SMALL = {"input_shape": (16, 16, 1), "num_classes": 0, "width": 4, "latent": 3}
 IMAGES = np.random.default_rng(0).integers(0, 256, (32, 16, 16, 1)).astype("uint8")
 

@@ -12,7 +12,7 @@ from vislearn.training import callbacks
 from vislearn.training.run import Run, train
 
 # In one process, so that each network is trained and exported once.
-pytestmark = [pytest.mark.tensorflow, pytest.mark.xdist_group("kinds")]
+pytestmark = pytest.mark.tensorflow
 
 COUNTS = (("train", 32), ("validation", 8), ("test", 8))
 TINY = shapes.ShapesConfig("tiny", size=32, objects=(1, 2), radius=(0.2, 0.4), counts=COUNTS)

@@ -1,5 +1,6 @@
 """A run that was killed and resumed ends where an unbroken one ends, bit for bit."""
 
+import json
 import random
 import signal
 import subprocess
@@ -39,6 +40,13 @@ def epochs_done(run: Path) -> int:
     return len(history.read_text().splitlines()) - 1 if history.exists() else 0
 
 
+def epochs_saved(run: Path) -> int:
+    if not state_path(run).exists():
+        return 0
+    with np.load(state_path(run)) as state:
+        return len(json.loads(state["meta"].tobytes())["history"])
+
+
 def kill_somewhere_after(epochs: int, run: Path, process: subprocess.Popen, draw) -> None:
     """Sends SIGKILL at a random moment of the epoch after `epochs` whole ones."""
     while epochs_done(run) < epochs:
@@ -57,10 +65,11 @@ def test_killed_and_resumed_equals_unbroken(tmp_path):
     seed = time.time_ns()
     draw = random.Random(seed)
     kill_somewhere_after(1, broken, start(broken), draw)
-    done = epochs_done(broken)
-    assert 1 <= done < EPOCHS, f"{seed=}"
+    # The state is written after the line in history.csv: it may be an epoch behind.
+    done = epochs_saved(broken)
+    assert epochs_done(broken) - done in (0, 1) and done < EPOCHS, f"{seed=}"
     output = finish(start(broken, "--resume"))
-    assert f"going on after epoch {done}" in output, f"{seed=}"
+    assert not done or f"going on after epoch {done}" in output, f"{seed=}"
 
     with np.load(state_path(whole)) as a, np.load(state_path(broken)) as b:
         assert sorted(a.files) == sorted(b.files)
