@@ -30,12 +30,12 @@ demo: setup
 
 # test-all: also the tests that take longer than a minute
 test: setup lint
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow"
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not slow and not tensorflow" tests/ladder tests/layers tests/losses tests/ops
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not tensorflow" tests/ladder tests/layers tests/losses tests/ops
 
 test-all: setup lint
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not tensorflow" tests/ladder tests/layers tests/losses tests/ops
+	$(BIN)/python -m pytest -n $(WORKERS)
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) -m "not tensorflow" tests/ladder tests/layers tests/losses tests/ops
 
 lint: setup
 	@$(BIN)/ruff check .
