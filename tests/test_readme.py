@@ -8,7 +8,7 @@ import pytest
 import typer
 
 import vislearn
-from vislearn.cli import _image_size, _values, app
+from vislearn.cli.base import app, parse_image_size, parse_values
 from vislearn.registry import COMMON_ARGUMENTS
 from vislearn.training.tuning import Tuning
 from vislearn.weights import published
@@ -50,8 +50,8 @@ def test_command_is_understood(words):
     if words[0] != "train":
         return
     info = vislearn.model_info(given["model"])
-    assert {*_values(given["option"] or [])} <= {*info.options, *COMMON_ARGUMENTS}
-    assert _image_size(given["image_size"]) in (None, 128)
+    assert {*parse_values(given["option"] or [])} <= {*info.options, *COMMON_ARGUMENTS}
+    assert parse_image_size(given["image_size"]) in (None, 128)
     if given["weights"] == "imagenet":
         assert info.name in published(info.family)
     if given["tune"]:

@@ -1,0 +1,9 @@
+"""The command line: a module a command, in the order of `vislearn --help`.
+
+Nothing heavy is imported before a command needs it.
+"""
+
+from vislearn.cli import train, export, evaluate, predict, models  # noqa: F401, I001
+from vislearn.cli.base import app, main
+
+__all__ = ["app", "main"]

@@ -1,0 +1,5 @@
+"""`python -m vislearn.cli`."""
+
+from vislearn.cli import main
+
+main()

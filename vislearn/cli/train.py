@@ -1,0 +1,159 @@
+"""`vislearn train`."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vislearn.cli.base import DataOption, app, load_keras, parse_image_size, parse_values
+
+
+@app.command()
+def train(
+    model: Annotated[str, typer.Argument(help="Registry name; see `vislearn models`.")],
+    data: DataOption,
+    out: Annotated[Path, typer.Option(help="Folder of the run; must not exist yet.")],
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training set.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
+    image_size: Annotated[
+        str | None,
+        typer.Option(
+            help="Side in pixels, or HEIGHTxWIDTH; by default the images' own where all are "
+            "equal, otherwise the model's published one."
+        ),
+    ] = None,
+    optimizer: Annotated[str | None, typer.Option(help="sgd, adam or adamw.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    schedule: Annotated[str | None, typer.Option(help="one_cycle, cosine or constant.")] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="Decoupled weight decay.")] = None,
+    label_smoothing: Annotated[float | None, typer.Option(help="0 to 1.")] = None,
+    clip_norm: Annotated[float | None, typer.Option(help="Largest gradient norm.")] = None,
+    agc: Annotated[
+        float | None,
+        typer.Option(
+            help="Adaptive gradient clipping: a unit's largest gradient norm as a share of its "
+            "weights' norm, such as 0.08."
+        ),
+    ] = None,
+    momentum: Annotated[float | None, typer.Option(help="Of SGD; first beta of Adam.")] = None,
+    ema: Annotated[
+        float | None, typer.Option(help="Decay of the moving average of the weights; 0 for none.")
+    ] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(
+            help="none, crop, or standard (crop, and flip where mirroring is harmless); for boxes "
+            "and masks none, flip, standard, strong."
+        ),
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Stop after so many epochs without a better one.")
+    ] = None,
+    precision: Annotated[str, typer.Option(help="float32 or mixed_bfloat16.")] = "float32",
+    seed: Annotated[int, typer.Option(help="A run with a seed repeats exactly.")] = 0,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="What to start from: 'imagenet' (downloaded once), a file (.keras, .safetensors, "
+            ".h5), or the folder of another run. A head for other classes starts anew."
+        ),
+    ] = None,
+    tune: Annotated[
+        str | None,
+        typer.Option(
+            help="With --weights, what is trained: head (on features computed once; for few "
+            "images like those of the weights), stages:N (the last N and the head), all (with "
+            "smaller rates towards the pixels; for many images), adapters."
+        ),
+    ] = None,
+    layer_decay: Annotated[
+        float | None,
+        typer.Option(
+            help="Factor on the learning rate from each stage to the one before, above 0 to 1; "
+            "0.7 with --tune all."
+        ),
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="Option of the architecture, as name=value; may be repeated."),
+    ] = None,
+    recipe: Annotated[
+        list[str] | None,
+        typer.Option(help="Any other field of the recipe, as name=value; may be repeated."),
+    ] = None,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(help="Option of what is minimised, such as beta=4; may be repeated."),
+    ] = None,
+    task_option: Annotated[
+        list[str] | None,
+        typer.Option(help="Option of the task, such as schedule=cosine; may be repeated."),
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where TFDS data sets are prepared.")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail at the first unreadable image.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+) -> None:
+    """Train a model on a folder of images.
+
+    What is not given comes from the recipe of the model's family.
+
+    Leaves a run folder with the best model, its figures and report.html.
+
+    From scratch, from published weights, and from another run:
+
+    vislearn train resnet18 --data photos --out runs/photos --image-size 128
+
+    vislearn train resnet50 --data photos --out runs/tuned --weights imagenet --tune stages:1
+
+    vislearn train resnet18 --data others --out runs/others --weights runs/photos --tune head
+    """
+    load_keras()
+    from vislearn.training import Recipe
+    from vislearn.training import train as run_training
+
+    given = parse_values(recipe or [], "--recipe") | {
+        name: value
+        for name, value in (
+            ("epochs", epochs),
+            ("batch_size", batch_size),
+            ("optimizer", optimizer),
+            ("learning_rate", learning_rate),
+            ("schedule", schedule),
+            ("weight_decay", weight_decay),
+            ("label_smoothing", label_smoothing),
+            ("clip_norm", clip_norm),
+            ("agc", agc),
+            ("momentum", momentum),
+            ("ema", ema),
+            ("layer_decay", layer_decay),
+            ("objective", parse_values(objective or [], "--objective") or None),
+            ("augment", augment),
+            ("patience", patience),
+        )
+        if value is not None
+    }
+    if unknown := sorted(given.keys() - {field.name for field in dataclasses.fields(Recipe)}):
+        raise ValueError(f"--recipe: {unknown} are no fields of the recipe.")
+    data_options: dict[str, Any] = {"strict": True} if strict else {}
+    if data_dir is not None:
+        data_options["data_dir"] = str(data_dir)
+    run_training(
+        model,
+        data=data,
+        out=out,
+        image_size=parse_image_size(image_size),
+        precision=precision,
+        seed=seed,
+        weights=weights,
+        tune=tune,
+        options=parse_values(option or []),
+        data_options=data_options,
+        task_options=parse_values(task_option or [], "--task-option"),
+        resume=resume,
+        **given,
+    )
