@@ -1,21 +1,29 @@
 """Losses that Keras lacks, a file an idea."""
 
+from vislearn.losses.boxes import ciou_loss, diou_loss, giou_loss, iou_loss
+from vislearn.losses.classification import ClassificationLoss
 from vislearn.losses.cross_entropy import SparseCategoricalCrossentropy
 from vislearn.losses.detection import RetinaNetObjective
+from vislearn.losses.distribution_focal import distribution_focal_loss
 from vislearn.losses.focal import sigmoid_focal_loss
-from vislearn.losses.giou import giou_loss
-from vislearn.losses.segmentation import Dice, PixelCrossentropy, SegmentationLoss
+from vislearn.losses.segmentation import Dice, Jaccard, PixelCrossentropy, SegmentationLoss
 from vislearn.losses.smooth_l1 import smooth_l1
 from vislearn.losses.standardized import StandardizedSquaredError
 
 __all__ = [
+    "ClassificationLoss",
     "Dice",
+    "Jaccard",
     "PixelCrossentropy",
     "RetinaNetObjective",
     "SegmentationLoss",
     "SparseCategoricalCrossentropy",
     "StandardizedSquaredError",
+    "ciou_loss",
+    "diou_loss",
+    "distribution_focal_loss",
     "giou_loss",
+    "iou_loss",
     "sigmoid_focal_loss",
     "smooth_l1",
 ]

@@ -2,14 +2,12 @@
 
 from keras import ops
 
+from vislearn.losses.boxes import BOX_LOSSES
 from vislearn.losses.focal import sigmoid_focal_loss
-from vislearn.losses.giou import giou_loss
 from vislearn.losses.smooth_l1 import smooth_l1
 from vislearn.ops import boxes as box_ops
 from vislearn.ops.gather import gather_rows
 from vislearn.ops.matching import IGNORED, match_anchors
-
-BOX_LOSSES = ("l1", "giou")
 
 
 class RetinaNetObjective:
@@ -21,8 +19,8 @@ class RetinaNetObjective:
 
     Args:
         alpha, gamma: See `sigmoid_focal_loss`.
-        box_loss: `"l1"`, on the encoded differences, or `"giou"`, on the boxes, which gives tighter
-            boxes in short trainings.
+        box_loss: `"l1"`, on the encoded differences, or one of `BOX_LOSSES`, on the boxes;
+            `"giou"` gives tighter boxes in short trainings.
         beta: Of `smooth_l1`.
         box_weight: Factor on the box loss.
         positive, negative, keep_best: See `match_anchors`.
@@ -47,8 +45,8 @@ class RetinaNetObjective:
     ):
         if not 0 <= alpha <= 1 or gamma < 0:
             raise ValueError(f"{alpha=} must be between 0 and 1, {gamma=} at least 0.")
-        if box_loss not in BOX_LOSSES:
-            raise ValueError(f"box_loss={box_loss!r} must be one of {BOX_LOSSES}.")
+        if box_loss not in ("l1", *BOX_LOSSES):
+            raise ValueError(f"box_loss={box_loss!r} must be one of {('l1', *BOX_LOSSES)}.")
         if beta < 0 or box_weight < 0:
             raise ValueError(f"{beta=} and {box_weight=} must be at least 0.")
         if not 0 < negative <= positive <= 1:
@@ -87,9 +85,9 @@ class RetinaNetObjective:
         # Anchors without an object get themselves as their box, whose logarithm is finite.
         box = ops.where(ops.expand_dims(match >= 0, -1), gather_rows(boxes, chosen), anchors)
         deltas = ops.cast(outputs["deltas"], "float32")
-        if self.box_loss == "giou":
-            away = giou_loss(box, box_ops.decode(deltas, anchors))
-        else:
+        if self.box_loss == "l1":
             away = ops.sum(smooth_l1(box_ops.encode(box, anchors), deltas, beta=self.beta), axis=-1)
+        else:
+            away = BOX_LOSSES[self.box_loss](box, box_ops.decode(deltas, anchors))
         away = ops.sum(away * positive) / count
         return {"classification": classification, "boxes": self.box_weight * away}

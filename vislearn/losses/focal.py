@@ -16,12 +16,16 @@ def sigmoid_focal_loss(targets, logits, *, alpha: float = 0.25, gamma: float = 2
 
     Returns:
         The loss of each element, float32.
+
+    Raises:
+        ValueError: If `alpha` or `gamma` is out of range.
     """
+    if not 0 <= alpha <= 1 or gamma < 0:
+        raise ValueError(f"{alpha=} must be between 0 and 1, {gamma=} at least 0.")
     targets, logits = ops.cast(targets, "float32"), ops.cast(logits, "float32")
-    # With s = 1 where the target is 1 and -1 elsewhere, p_t = sigmoid(s x): one sigmoid and one
-    # softplus serve both cases, and neither overflows.
+    # With s = 1 where the target is 1 and -1 elsewhere, p_t = sigmoid(s x): log(p_t) is
+    # -softplus(-s x) and log(1 - p_t) is -softplus(s x). Neither overflows, and the power as an
+    # exponential has a finite slope where p_t is 1.
     signed = (2.0 * targets - 1.0) * logits
     weight = alpha * targets + (1.0 - alpha) * (1.0 - targets)
-    miss = ops.sigmoid(-signed)  # 1 - p_t
-    miss = ops.square(miss) if gamma == 2 else ops.power(miss, gamma)
-    return weight * miss * ops.softplus(-signed)
+    return weight * ops.exp(-gamma * ops.softplus(signed)) * ops.softplus(-signed)
