@@ -72,7 +72,8 @@ def write_report(
         _check(classes, labels, scores, images)
         headline = _headline(metrics, labels, scores.argmax(axis=1))
         detail = _classification(classes, labels, scores, images)
-    page = _template().render(
+    write_page(
+        path,
         title=title,
         headline=headline,
         facts=facts,
@@ -89,6 +90,21 @@ def write_report(
         ],
         notes=list(notes),
     )
+
+
+def write_page(path: str | Path, **parts) -> None:
+    """Writes a page in the look of our reports.
+
+    Args:
+        path: The file to write.
+        **parts: `title`, `headline` and `facts`, and of `curves` (with `curves_text`), `table`,
+            `detail`, `sections` and `notes` what the page has; see `report.html.j2`.
+
+    Raises:
+        OSError: If the file can't be written.
+    """
+    absent = {"curves": None, "table": None, "detail": None, "sections": (), "notes": ()}
+    page = _template().render(**absent | parts)
     write_atomically(Path(path), lambda file: file.write(page.encode()))
 
 

@@ -1,0 +1,44 @@
+"""Every registered experiment runs, in its quick version, and leaves what it promises."""
+
+import json
+import time
+
+import pytest
+
+from vislearn.experiments.harness import get_experiment, list_experiments, run_experiment
+from vislearn.experiments.results import load_result
+
+pytestmark = pytest.mark.tensorflow
+
+
+@pytest.mark.parametrize("name", [one.name for one in list_experiments()])
+def test_quick(name, tmp_path):
+    start = time.perf_counter()
+    result = run_experiment(name, out=tmp_path / name, quick=True, quiet=True)
+    seconds = time.perf_counter() - start
+    folder = tmp_path / name
+    stored = json.loads((folder / "result.json").read_text())
+    assert load_result(folder / "result.json") == result
+    assert stored["verdict"] == result.verdict and stored["quick"]
+
+    checked = [figure for figure in result.figures if figure.holds is not None]
+    assert result.figures and result.pictures
+    # A claim that a small version can't check says so; what it does check has to hold.
+    assert checked or any(figure.bounded for figure in result.figures)
+    assert result.holds is not False, result.verdict
+    assert result.holds == (all(figure.holds for figure in checked) if checked else None)
+
+    page = (folder / "report.html").read_text()
+    for picture in result.pictures:
+        assert (folder / picture.file).read_bytes().startswith(b"\x89PNG")
+    assert page.count("<img") == len(result.pictures)
+    assert "http-equiv" in page and "<script" not in page
+    assert 0 < result.seconds <= seconds
+
+
+@pytest.mark.parametrize("name", [one.name for one in list_experiments()])
+def test_registration(name):
+    one = get_experiment(name)
+    assert one.function.__module__ == f"vislearn.experiments.{name}"
+    assert one.claim.endswith(".") and one.quick.endswith(".")
+    assert one.source and one.expected and one.minutes > 0
