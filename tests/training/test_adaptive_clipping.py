@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from vislearn.training.adaptive_clipping import AdaptiveSGD, clip_adaptively, unit_axes
+from vislearn.training.adaptive_clipping import ADAPTIVE, clip_adaptively, unit_axes
 from vislearn.training.recipes import Recipe, build_optimizer
 
 
@@ -78,7 +78,9 @@ def test_without_it_the_optimizer_is_that_of_keras():
 
 def test_a_step_moves_a_unit_by_the_threshold_and_spares_the_head():
     model = network()
-    model.compile(AdaptiveSGD(learning_rate=1.0, agc=0.01), "mse", run_eagerly=True)
+    model.compile(
+        ADAPTIVE[keras.optimizers.SGD](learning_rate=1.0, agc=0.01), "mse", run_eagerly=True
+    )
     before = [keras.ops.convert_to_numpy(v).copy() for v in model.trainable_variables]
     rng = np.random.default_rng(0)
     model.train_on_batch(rng.normal(size=(8, 3)), 100 * rng.normal(size=(8, 2)))
@@ -94,6 +96,6 @@ def test_a_step_moves_a_unit_by_the_threshold_and_spares_the_head():
 
 def test_errors():
     with pytest.raises(ValueError, match="agc=0 must be positive"):
-        AdaptiveSGD(agc=0)
+        ADAPTIVE[keras.optimizers.SGD](agc=0)
     with pytest.raises(ValueError, match=r"agc=-0\.1 must be positive"):
         Recipe(agc=-0.1)

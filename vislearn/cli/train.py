@@ -23,9 +23,18 @@ def train(
             "equal, otherwise the model's published one."
         ),
     ] = None,
-    optimizer: Annotated[str | None, typer.Option(help="sgd, adam or adamw.")] = None,
+    optimizer: Annotated[
+        str | None,
+        typer.Option(help="sgd, momentum, nesterov, adagrad, adadelta, rmsprop, adam or adamw."),
+    ] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
-    schedule: Annotated[str | None, typer.Option(help="one_cycle, cosine or constant.")] = None,
+    schedule: Annotated[
+        str | None,
+        typer.Option(
+            help="constant, step, multiplicative, exponential, cosine, cyclic or one_cycle; their "
+            "options with --recipe, such as 'schedule_options={\"warmup\": 0.1}'."
+        ),
+    ] = None,
     weight_decay: Annotated[float | None, typer.Option(help="Decoupled weight decay.")] = None,
     label_smoothing: Annotated[float | None, typer.Option(help="0 to 1.")] = None,
     clip_norm: Annotated[float | None, typer.Option(help="Largest gradient norm.")] = None,

@@ -1,7 +1,8 @@
 """Adaptive gradient clipping (Brock et al. 2021, arXiv:2102.06171, section 4)."""
 
-import keras
 from keras import ops
+
+from vislearn.training.optimizers import KINDS, extend
 
 
 def unit_norm(value, axes):
@@ -41,8 +42,11 @@ def clip_adaptively(gradient, weight, threshold: float, epsilon: float = 1e-3):
     return gradient * ops.cast(factor, gradient.dtype)
 
 
-class _AdaptiveClipping:
+class AdaptiveClipping:
     """Clips each unit's gradient, then leaves it to the optimiser that is the other base class.
+
+    What is clipped is the gradient of the whole batch, after clipping by norm or value, beside
+    weights that are already decayed.
 
     Args:
         agc: The threshold; see `clip_adaptively`.
@@ -61,34 +65,19 @@ class _AdaptiveClipping:
         self.agc = agc
         self.agc_excluded = tuple(agc_excluded)
 
-    def apply(self, grads, trainable_variables=None):
-        if trainable_variables is not None:
-            trainable_variables = list(trainable_variables)
-        # Without any, those that the optimiser was built with.
-        variables = trainable_variables or self._trainable_variables
-        clipped = [self._clipped(*pair) for pair in zip(grads, variables, strict=True)]
-        return super().apply(clipped, trainable_variables)
+    def build(self, variables):
+        super().build(variables)
+        layers = [variable.path.split("/")[:-1] for variable in variables]
+        self._is_clipped = [{*path}.isdisjoint(self.agc_excluded) for path in layers]
 
-    def _clipped(self, gradient, variable):
-        layers = variable.path.split("/")[:-1]
-        if gradient is None or not {*layers}.isdisjoint(self.agc_excluded):
-            return gradient
-        return clip_adaptively(ops.convert_to_tensor(gradient), variable, self.agc)
+    def update_step(self, gradient, variable, learning_rate):
+        if self._is_clipped[self._get_variable_index(variable)]:
+            gradient = clip_adaptively(ops.convert_to_tensor(gradient), variable, self.agc)
+        super().update_step(gradient, variable, learning_rate)
 
     def get_config(self):
         return {**super().get_config(), "agc": self.agc, "agc_excluded": [*self.agc_excluded]}
 
 
-@keras.saving.register_keras_serializable("vislearn")
-class AdaptiveSGD(_AdaptiveClipping, keras.optimizers.SGD):
-    """`keras.optimizers.SGD` behind adaptive clipping."""
-
-
-@keras.saving.register_keras_serializable("vislearn")
-class AdaptiveAdam(_AdaptiveClipping, keras.optimizers.Adam):
-    """`keras.optimizers.Adam` behind adaptive clipping."""
-
-
-@keras.saving.register_keras_serializable("vislearn")
-class AdaptiveAdamW(_AdaptiveClipping, keras.optimizers.AdamW):
-    """`keras.optimizers.AdamW` behind adaptive clipping."""
+# By the optimiser's class: that of the same optimiser with adaptive clipping.
+ADAPTIVE = extend(AdaptiveClipping, KINDS)

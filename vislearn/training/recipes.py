@@ -4,8 +4,10 @@ import dataclasses
 import math
 from typing import Any
 
-OPTIMIZERS = ("sgd", "adam", "adamw")
-SCHEDULES = ("one_cycle", "cosine", "constant")
+from vislearn.training.adaptive_clipping import ADAPTIVE
+from vislearn.training.optimizers import OPTIMIZERS, check_options
+from vislearn.training.schedules import SCHEDULES, build_schedule
+
 # Normalisation and biases are not decayed (Goyal et al. 2017, arXiv:1706.02677, section 5.1), nor
 # are tokens, or the centres and widths of radial basis functions: 0 is no simpler place for them.
 NOT_DECAYED = (
@@ -31,19 +33,30 @@ class Recipe:
     Attributes:
         epochs: Passes over the training set.
         batch_size: Images a step.
-        optimizer: `"sgd"` (Nesterov momentum), `"adam"` or `"adamw"`.
+        accumulate: Steps whose gradients are averaged for one update of the weights, which is then
+            that of a batch so many times as large. Schedule and averages count updates.
+        optimizer: A key of `OPTIMIZERS`, such as `"sgd"`, `"nesterov"` or `"adamw"`.
+        optimizer_options: Its further arguments, such as `{"rho": 0.99}` of `"rmsprop"`.
         learning_rate: Peak learning rate.
-        schedule: `"cosine"` (5% of the steps to warm up, then down to zero), `"one_cycle"` (30%
-            up, then down) or `"constant"`.
+        schedule: A key of `SCHEDULES`: `"cosine"` (5% of the steps to warm up, then down to zero),
+            `"one_cycle"` (30% up, then down), `"constant"` ...
+        schedule_options: Of the schedule, in shares of the training, such as `{"warmup": 0.1}`;
+            see `schedules.build_schedule`.
         weight_decay: Decoupled decay: each step shrinks the kernels by this times the rate.
             With momentum 0.9, 5e-3 acts like 5e-4 that is added to the gradient.
+        loss: What a classifier minimises, one of `vislearn.losses.classification.FORMULAS`, such as
+            `"cubed_hinge"`, with `objective` as its options; None for the task's usual loss.
+        l1, l2: Factors of the sums of sizes and of squares of the weights in the loss, which the
+            optimiser sees, as opposed to weight decay (see `vislearn.training.penalties`).
+        penalized: Wildcard of the layers whose weights `l1` and `l2` are about.
         label_smoothing: Probability mass spread over all classes.
         augment: Name of an augmentation of `load_dataset`.
         clip_norm: Largest global norm of the gradient; None for no clipping.
+        clip_value: Largest absolute value of any of its numbers; None for no clipping.
         agc: Adaptive clipping: the largest norm of a unit's gradient beside that of its weights
             (arXiv:2102.06171), the head's excepted; None for none.
         patience: Epochs without a better validation metric after which training stops.
-        momentum: Momentum of SGD, or the first beta of Adam.
+        momentum: Of `"momentum"` and `"nesterov"`, or the first beta of Adam; others have none.
         ema: Decay a step of a moving average of the weights, which is then what is validated and
             kept (Polyak and Juditsky 1992); 0 for none.
         layer_decay: Factor on the learning rate from each stage to the one before; 1 for one rate.
@@ -52,31 +65,43 @@ class Recipe:
 
     epochs: int = 30
     batch_size: int = 128
-    optimizer: str = "sgd"
+    accumulate: int = 1
+    optimizer: str = "nesterov"
     learning_rate: float = 0.2
     schedule: str = "cosine"
     weight_decay: float = 5e-3
+    loss: str | None = None
+    l1: float = 0.0
+    l2: float = 0.0
+    penalized: str = "*"
     label_smoothing: float = 0.1
     augment: str = "standard"
     clip_norm: float | None = None
+    clip_value: float | None = None
     agc: float | None = None
     patience: int = 15
     momentum: float = 0.9
     ema: float = 0.0
     layer_decay: float = 1.0
     objective: dict[str, Any] = dataclasses.field(default_factory=dict)
+    optimizer_options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    schedule_options: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         for name, rule, holds in (
             ("epochs", "a positive integer", _whole(self.epochs, 1)),
             ("batch_size", "a positive integer", _whole(self.batch_size, 1)),
+            ("accumulate", "a positive integer", _whole(self.accumulate, 1)),
             ("patience", "a positive integer", _whole(self.patience, 1)),
-            ("optimizer", f"one of {OPTIMIZERS}", self.optimizer in OPTIMIZERS),
-            ("schedule", f"one of {SCHEDULES}", self.schedule in SCHEDULES),
+            ("optimizer", f"one of {[*OPTIMIZERS]}", self.optimizer in OPTIMIZERS),
+            ("schedule", f"one of {[*SCHEDULES]}", self.schedule in SCHEDULES),
             ("learning_rate", "positive and finite", 0 < self.learning_rate < math.inf),
             ("weight_decay", "at least 0", 0 <= self.weight_decay < math.inf),
+            ("l1", "at least 0", 0 <= self.l1 < math.inf),
+            ("l2", "at least 0", 0 <= self.l2 < math.inf),
             ("label_smoothing", "between 0 and 1", 0 <= self.label_smoothing <= 1),
             ("clip_norm", "positive", self.clip_norm is None or self.clip_norm > 0),
+            ("clip_value", "positive", self.clip_value is None or self.clip_value > 0),
             ("agc", "positive", self.agc is None or self.agc > 0),
             ("momentum", "at least 0 and below 1", 0 <= self.momentum < 1),
             ("ema", "at least 0 and below 1", 0 <= self.ema < 1),
@@ -84,6 +109,12 @@ class Recipe:
         ):
             if not holds:
                 raise ValueError(f"{name}={getattr(self, name)!r} must be {rule}.")
+        if self.clip_norm is not None and self.clip_value is not None:
+            raise ValueError(
+                f"clip_value={self.clip_value!r} goes without clip_norm={self.clip_norm!r}."
+            )
+        check_options(self.optimizer, self.optimizer_options)
+        build_schedule(self.schedule, self.learning_rate, 1000, **self.schedule_options)
 
 
 def _whole(value, least: int) -> bool:
@@ -175,38 +206,25 @@ def default_recipe(family: str) -> Recipe:
 
 def build_optimizer(recipe: Recipe, steps: int):
     """The Keras optimiser of a recipe for a training of `steps` optimiser steps."""
-    import keras
-
-    from vislearn.training.schedules import OneCycle
-
-    rate = recipe.learning_rate
-    if recipe.schedule == "one_cycle":
-        rate = OneCycle(recipe.learning_rate, steps)
-    elif recipe.schedule == "cosine":
-        warmup = max(1, steps // 20)
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0, max(1, steps - warmup), warmup_target=recipe.learning_rate, warmup_steps=warmup
-        )
+    rule = OPTIMIZERS[recipe.optimizer]
+    kind = rule.kind
     options = {
-        "learning_rate": rate,
+        "learning_rate": build_schedule(
+            recipe.schedule, recipe.learning_rate, steps, **recipe.schedule_options
+        ),
         "weight_decay": recipe.weight_decay,
         "global_clipnorm": recipe.clip_norm,
+        "clipvalue": recipe.clip_value,
+        **rule.fixed,
+        **recipe.optimizer_options,
     }
+    if rule.momentum:
+        options[rule.momentum] = recipe.momentum
     if recipe.ema:
         options |= {"use_ema": True, "ema_momentum": recipe.ema}
-    if recipe.agc is None:
-        sgd, adam, adamw = keras.optimizers.SGD, keras.optimizers.Adam, keras.optimizers.AdamW
-    else:
-        from vislearn.training.adaptive_clipping import AdaptiveAdam, AdaptiveAdamW, AdaptiveSGD
-
-        sgd, adam, adamw = AdaptiveSGD, AdaptiveAdam, AdaptiveAdamW
+    if recipe.agc is not None:
+        kind = ADAPTIVE[kind]
         options["agc"] = recipe.agc
-    if recipe.optimizer == "sgd":
-        nesterov = recipe.momentum > 0
-        optimizer = sgd(momentum=recipe.momentum, nesterov=nesterov, **options)
-    elif recipe.optimizer == "adam":
-        optimizer = adam(beta_1=recipe.momentum, **options)
-    else:
-        optimizer = adamw(beta_1=recipe.momentum, **options)
+    optimizer = kind(**options)
     optimizer.exclude_from_weight_decay(var_names=list(NOT_DECAYED))
     return optimizer

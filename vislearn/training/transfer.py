@@ -12,6 +12,8 @@ import keras
 import numpy as np
 
 from vislearn.layers import classification_head
+from vislearn.training.adaptive_clipping import ADAPTIVE
+from vislearn.training.optimizers import KINDS, extend
 
 _ENDPOINT = re.compile(r"C\d+|block\d+_out")
 
@@ -147,7 +149,7 @@ def layer_rates(model: keras.Model, decay: float) -> dict[str, float]:
     }
 
 
-class _LayerRates:
+class LayerRates:
     """An optimiser with a factor on the learning rate for each variable.
 
     A factor on the gradient would be no use: Adam divides by the size of the gradients. Here the
@@ -185,26 +187,7 @@ class _LayerRates:
         return {**super().get_config(), "rates": dict(self.rates)}
 
 
-@keras.saving.register_keras_serializable("vislearn")
-class LayerRatesSGD(_LayerRates, keras.optimizers.SGD):
-    """`keras.optimizers.SGD` with `rates`: factors on the learning rate, by variable path."""
-
-
-@keras.saving.register_keras_serializable("vislearn")
-class LayerRatesAdam(_LayerRates, keras.optimizers.Adam):
-    """`keras.optimizers.Adam` with `rates`: factors on the learning rate, by variable path."""
-
-
-@keras.saving.register_keras_serializable("vislearn")
-class LayerRatesAdamW(_LayerRates, keras.optimizers.AdamW):
-    """`keras.optimizers.AdamW` with `rates`: factors on the learning rate, by variable path."""
-
-
-_WITH_RATES = {
-    keras.optimizers.SGD: LayerRatesSGD,
-    keras.optimizers.Adam: LayerRatesAdam,
-    keras.optimizers.AdamW: LayerRatesAdamW,
-}
+_WITH_RATES = extend(LayerRates, (*KINDS, *ADAPTIVE.values()))
 
 
 def with_layer_rates(optimizer, rates: Mapping[str, float]):
@@ -214,7 +197,7 @@ def with_layer_rates(optimizer, rates: Mapping[str, float]):
     can be saved and restored by its place.
 
     Args:
-        optimizer: A newly made `keras.optimizers.SGD`, `Adam` or `AdamW`.
+        optimizer: A newly made optimiser, such as `build_optimizer` returns.
         rates: Factors by variable path, such as `layer_rates` gives; 1 for others.
 
     Raises:
