@@ -221,6 +221,10 @@ class Dataset:
         indices, sources = self._indices(split), self._images.sources
         return [sources[index] for index in indices] if isinstance(sources[0], Path) else None
 
+    def own_sizes(self, split: str) -> np.ndarray:
+        """`(n, 2)`: height and width of each file of a split, before it was fitted."""
+        return self._images.own_sizes[self._indices(split)]
+
     def _gather(self, indices: np.ndarray) -> dict[str, np.ndarray]:
         found = {"images": self._images.gather(indices)}
         for name, values in self._annotations.items():

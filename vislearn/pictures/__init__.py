@@ -10,6 +10,7 @@ from vislearn.lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "augmentation_grid": "augmentation",
         "prediction_grid": "classification",
         "confusion_matrix": "classification",
         "detection_grid": "detection",

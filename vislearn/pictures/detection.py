@@ -107,13 +107,14 @@ def _draw_boxes(axes, detections, objects, classes):
         found = match(boxes, numbers, *objects)
         colours = [RIGHT if row >= 0 else WRONG for row in found]
         for row in np.setdiff1d(np.arange(len(objects[0])), found):
-            _draw_box(axes, objects[0][row], WRONG, classes[objects[1][row]], dashed=True)
+            draw_box(axes, objects[0][row], WRONG, classes[objects[1][row]], dashed=True)
     for row in reversed(range(len(boxes))):
         text = f"{shorten(classes[numbers[row]], 14)} {percent(scores[row])}"
-        _draw_box(axes, boxes[row], colours[row], text)
+        draw_box(axes, boxes[row], colours[row], text)
 
 
-def _draw_box(axes, box, colour, text, *, dashed=False):
+def draw_box(axes, box, colour, text="", *, dashed=False):
+    """An xyxy box in the pixels of the image that the axes show, with its text on a flag."""
     from matplotlib.patches import Rectangle
 
     # Pixel 0 is drawn from -0.5 to 0.5, and boxes lie between the edges of pixels.
@@ -126,6 +127,8 @@ def _draw_box(axes, box, colour, text, *, dashed=False):
             (x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour, linewidth=1.2, linestyle=style
         )
     )
+    if not text:
+        return
     axes.text(
         max(x1, left),
         y1 if above else max(y1, 0.0),

@@ -69,7 +69,7 @@ def segmentation_grid(
     ]:
         raise ValueError(f"A mask holds {unknown}, and the classes are 0 to {len(classes) - 1}.")
 
-    colours = _mask_colours(classes)
+    colours = mask_colours(classes)
     headings = ("image", "answer") if true_masks is None else ("image", "truth", "answer")
     panels = len(headings)
     columns = min(count, columns or 3)
@@ -123,7 +123,7 @@ def _grey(image) -> np.ndarray:
     return np.round(image.mean(axis=-1)).astype(image.dtype)  # refused later if it is not uint8
 
 
-def _mask_colours(classes: Sequence[str]) -> np.ndarray:
+def mask_colours(classes: Sequence[str]) -> np.ndarray:
     """Colour and opacity of each class, and of pixels that don't count: `(classes + 1, 4)`."""
     from matplotlib.colors import hsv_to_rgb, to_rgba
 
