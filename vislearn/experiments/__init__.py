@@ -8,7 +8,7 @@ An experiment is a file in this folder, found by itself. This is a whole one, `h
     \"\"\"
 
     from vislearn.experiments.harness import Context, experiment
-    from vislearn.pictures.style import RIGHT, new_figure, style
+    from vislearn.pictures import Panel, chart
 
 
     @experiment(
@@ -21,16 +21,9 @@ An experiment is a file in this folder, found by itself. This is a whole one, `h
     def halving(context: Context) -> None:
         sizes = [0.5**step for step in range(11)]
         context.figure("what is left", sizes[-1], expected=2**-10, tolerance=1e-12)
-        context.picture("sizes", _draw(sizes), "The size after each halving.")
-
-
-    def _draw(sizes):
-        with style():
-            figure = new_figure(4, 2.5)
-            axes = figure.subplots()
-            axes.plot(sizes, color=RIGHT)
-            axes.set(xlabel="halvings", ylabel="size", yscale="log")
-        return figure
+        lines = {"size": (range(11), sizes)}
+        picture = chart(Panel("halving", "step", "size", lines, log="y"))
+        context.picture("sizes", picture, "The size after each halving.")
 
 The function's name is the experiment's. `vislearn experiment halving` runs it, and leaves
 `result.json`, the pictures and `report.html`; the verdict is computed from the figures.
@@ -47,8 +40,9 @@ What its `context` gives (see `harness.Context`):
     context.figure(name, value, ...)   a measured number, and what was to be expected:
                         `expected=` with `tolerance=`, `at_least=`, `at_most=`, or none of them for
                         a number that is only reported. `full_only=True`: in a quick run reported
-                        and not checked. `printed=`: what the notes print, to be told apart.
-    context.picture(name, figure, caption)
+                        and not checked. `printed=`: what the source prints, where that is wrong.
+    context.picture(name, figure, caption)   `pictures.chart` and `pictures.image_row` draw most;
+                        the first picture stands in `docs/experiments.md`
     context.note(text)  what the reader of the report should know
 
 When the full run is done, `python docs/experiments.py --store runs/experiments/NAME` puts its

@@ -10,7 +10,7 @@ import keras
 
 from vislearn import backend
 from vislearn.experiments.harness import Context, experiment
-from vislearn.pictures.style import NEUTRAL, RIGHT, WRONG, new_figure, style
+from vislearn.pictures import Panel, chart
 
 START, RATE, STEPS = 10.0, 0.2, 10
 
@@ -63,21 +63,11 @@ def descend(rate: float) -> list[float]:
 
 
 def _draw(paths):
-    import numpy as np
-
-    with style():
-        figure = new_figure(7, 2.6)
-        left, right = figure.subplots(1, 2)
-        grid = np.linspace(-10.5, 10.5, 200)
-        left.plot(grid, grid**2, color=NEUTRAL, linewidth=1)
-        path = np.array(paths[RATE])
-        left.plot(path, path**2, color=RIGHT, marker="o", markersize=3)
-        left.set(title=f"rate {RATE}", xlabel="x", ylabel="x²")
-        colours = dict(zip(paths, (RIGHT, "#007A5A", NEUTRAL, WRONG), strict=True))
-        for rate, values in paths.items():
-            right.plot(np.abs(values), color=colours[rate], marker="o", markersize=3)
-            right.text(STEPS + 0.2, abs(values[-1]), f"rate {rate:g}", color=colours[rate])
-        right.set(title="distance from the minimum", xlabel="step", ylabel="|x|", yscale="log")
-        right.grid(axis="y")
-        figure.tight_layout(w_pad=2)
-    return figure
+    steps = range(STEPS + 1)
+    grid = [number / 10 for number in range(-105, 106)]
+    visited = paths[RATE], [x**2 for x in paths[RATE]]
+    distances = {f"rate {rate:g}": (steps, list(map(abs, path))) for rate, path in paths.items()}
+    return chart(
+        Panel(f"rate {RATE}", "x", "x²", {"x²": (grid, [x**2 for x in grid])}, {"steps": visited}),
+        Panel("distance from the minimum", "step", "|x|", distances, log="y"),
+    )

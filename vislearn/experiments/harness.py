@@ -165,7 +165,7 @@ class Context:
             tolerance: Largest distance from `expected`.
             at_least, at_most: Bounds, where the source gives no number; both included.
             full_only: Report it in a quick run, but don't check it.
-            printed: What the course's notes print, where that is wrong.
+            printed: What the source prints, where that is wrong.
             digits: Significant digits to show.
 
         Raises:

@@ -20,7 +20,7 @@ class Figure:
         expected: The figure of the source, or None.
         low, high: What still counts as expected, both included; None for no bound.
         checked: Whether the verdict depends on it.
-        printed: What the course's notes print, where that is known to differ; or None.
+        printed: What the source prints, where that is known to differ; or None.
         digits: Significant digits to show.
     """
 
@@ -148,7 +148,7 @@ class Result:
             for figure in missed
         ]
         text += [
-            f"The notes print {figure.show(figure.printed)} for {figure.name}, which is "
+            f"The source prints {figure.show(figure.printed)} for {figure.name}, which is "
             f"{figure.show(figure.value)}."
             for figure in self.figures
             if figure.printed is not None and figure.printed != figure.value

@@ -2,7 +2,6 @@
 
 from vislearn.losses.boxes import ciou_loss, diou_loss, giou_loss, iou_loss
 from vislearn.losses.classification import ClassificationLoss
-from vislearn.losses.cross_entropy import SparseCategoricalCrossentropy
 from vislearn.losses.detection import RetinaNetObjective
 from vislearn.losses.distribution_focal import distribution_focal_loss
 from vislearn.losses.focal import sigmoid_focal_loss
@@ -17,7 +16,6 @@ __all__ = [
     "PixelCrossentropy",
     "RetinaNetObjective",
     "SegmentationLoss",
-    "SparseCategoricalCrossentropy",
     "StandardizedSquaredError",
     "ciou_loss",
     "diou_loss",

@@ -136,7 +136,7 @@ FORMULAS = OF_DISTRIBUTIONS | OF_SIGNS | OF_ONE_CLASS
 
 @keras.saving.register_keras_serializable("vislearn")
 class ClassificationLoss(keras.losses.Loss):
-    """A loss of this module, by name.
+    """A loss of this module, by name; the default is the usual cross entropy.
 
     Args:
         formula: One of `FORMULAS`, such as `"cubed_hinge"`.

@@ -118,6 +118,8 @@ class Task(abc.ABC):
     measures_answers: ClassVar[bool] = False
     # Whether pictures go in and answers come out, or pictures are made from noise.
     takes_images: ClassVar[bool] = True
+    # Whether a recipe may name its loss.
+    names_loss: ClassVar[bool] = False
     # How pictures of another size are fitted, unless somebody says otherwise.
     resize: ClassVar[str] = "crop"
     meanings: ClassVar[dict[str, str]] = {}

@@ -30,6 +30,7 @@ class Classification(Task):
 
     name: ClassVar[str] = "classification"
     metric: ClassVar[str] = "accuracy"
+    names_loss: ClassVar[bool] = True
     meanings: ClassVar[dict[str, str]] = {
         "scores": "probability of each class, in the order of the classes; they sum to 1",
         "class_id": "number of the likeliest class",
@@ -44,10 +45,10 @@ class Classification(Task):
         return example["images"], example["labels"]
 
     def loss(self, recipe):
-        """Cross entropy on logits."""
-        from vislearn.losses import SparseCategoricalCrossentropy
+        """Cross entropy on logits, or the loss that the recipe names."""
+        from vislearn.losses import ClassificationLoss
 
-        return SparseCategoricalCrossentropy(recipe.label_smoothing)
+        return ClassificationLoss(recipe.loss or "log", recipe.label_smoothing, recipe.objective)
 
     def metrics(self) -> list:
         """Top-1 accuracy, and top-5 where there are more than five classes."""

@@ -43,7 +43,7 @@ class SemanticSegmentation(Task):
         return example["images"], example["masks"]
 
     def loss(self, recipe):
-        """Cross entropy of the pixels, Dice and Jaccard loss, weighted as `recipe.objective` says."""
+        """Cross entropy of the pixels, Dice and Jaccard loss, weighted by `recipe.objective`."""
         from vislearn.losses import SegmentationLoss
 
         return SegmentationLoss(label_smoothing=recipe.label_smoothing, **recipe.objective)

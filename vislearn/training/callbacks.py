@@ -11,6 +11,7 @@ import keras
 
 from vislearn.training.checkpoint import save_state, save_weights, write_atomically
 from vislearn.training.evaluation import predict_arrays
+from vislearn.training.penalties import penalty
 
 
 class TrainingDiverged(RuntimeError):
@@ -72,6 +73,21 @@ class ValidateAverages(keras.callbacks.Callback):
 
     def on_test_end(self, logs=None):
         _exchange(_averages(self.model.optimizer))
+
+
+class ShowPenalty(keras.callbacks.Callback):
+    """Adds `penalty`, what the size of the weights adds to the loss, to the history.
+
+    Args:
+        network: The network whose weights have penalties.
+    """
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["penalty"] = penalty(self.network)
 
 
 class MeasureAnswers(keras.callbacks.Callback):

@@ -203,6 +203,9 @@ def train(
     tuning = None if tune is None else Tuning.parse(tune)
     if tuning is not None and weights is None:
         raise ValueError(f"tune={tune!r} needs weights to start from.")
+    if recipe.get("loss") is not None:
+        # The family's smoothing was chosen with cross entropy, and not every loss allows it.
+        recipe = {"label_smoothing": 0.0, **recipe}
     usual = default_recipe(info.family)
     used = dataclasses.replace(usual if tuning is None else tuning.recipe(usual), **recipe)
     loading = {"augment": used.augment}
@@ -369,6 +372,8 @@ def _fit(trainer, network, dataset, folder, recipe, task, history, console):
     before, validation = [callbacks.StopOnNonFiniteLoss()], dataset.validation
     if recipe.ema:
         before.append(callbacks.ValidateAverages())
+    if recipe.l1 or recipe.l2:
+        before.append(callbacks.ShowPenalty(network))
     if task.measures_answers and validation is not None:
         before.append(callbacks.MeasureAnswers(network, task, dataset.arrays("validation")))
         metrics, validation = [task.metric], None

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 import keras
 from keras import ops
 
+from vislearn.training.penalties import penalize
 from vislearn.training.recipes import Recipe, build_optimizer
 from vislearn.training.transfer import layer_rates, with_layer_rates
 
@@ -61,7 +62,10 @@ class ObjectiveTrainer(keras.Model):
         parts = self.objective.loss(y, y_pred)
         for tracker in self.trackers:
             tracker.update_state(parts[tracker.name])
-        return ops.sum(ops.stack([parts[tracker.name] for tracker in self.trackers]))
+        # `losses` are penalties on weights.
+        return ops.sum(
+            ops.stack([*(parts[tracker.name] for tracker in self.trackers), *self.losses])
+        )
 
 
 def build_trainer(network: keras.Model, task, recipe: Recipe, steps: int, seed: int = 0):
@@ -74,11 +78,17 @@ def build_trainer(network: keras.Model, task, recipe: Recipe, steps: int, seed: 
         steps: Optimiser steps of the whole training.
         seed: Seed of what is drawn while training.
     """
+    if recipe.loss is not None and not task.names_loss:
+        raise ValueError(f"loss={recipe.loss!r}: {task.name} has a loss of its own.")
     own = task.trainer(network, recipe, steps, seed)
     if own is not None:
+        if recipe.l1 or recipe.l2:
+            raise ValueError(f"l1={recipe.l1}, l2={recipe.l2}: {network.name} has several losses.")
         if recipe.layer_decay < 1:
             raise ValueError(f"layer_decay={recipe.layer_decay}: {network.name} has several rates.")
         return own
+    if recipe.l1 or recipe.l2:
+        penalize(network, l1=recipe.l1, l2=recipe.l2, layers=recipe.penalized)
     objective = task.objective(network, recipe)
     if objective is None:
         trainer, loss, metrics = network, task.loss(recipe), task.metrics()

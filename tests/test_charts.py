@@ -1,0 +1,46 @@
+"""Charts and rows of images."""
+
+import numpy as np
+import pytest
+
+from vislearn.pictures import Panel, chart, image_row
+from vislearn.pictures.style import CLASS_COLOURS, to_data_uri
+
+
+def test_a_name_has_one_colour():
+    x = [1, 10, 100]
+    figure = chart(
+        Panel("a", "x", "y", {"one": (x, x), "two": (x, x)}, log="xy"),
+        Panel("b", "x", "y", {"two": (x, x)}, {"samples": (x, x)}, limits=(0, 5)),
+    )
+    first, second = figure.axes
+    colours = [[line.get_color() for line in axes.lines] for axes in (first, second)]
+    assert colours[0] == [*CLASS_COLOURS[:2]] and colours[1][0] == CLASS_COLOURS[1]
+    assert first.get_xscale() == first.get_yscale() == "log"
+    figure.canvas.draw()
+    assert "10" in [label.get_text() for label in first.get_xticklabels()]
+    assert second.get_ylim() == (0, 5)
+    assert to_data_uri(figure).startswith("data:image/")
+
+
+def test_images_keep_their_pixels_or_are_stretched():
+    pixels = np.arange(16, dtype=np.uint8).reshape(4, 4)
+    figure = image_row({"as it is": pixels, "stretched": pixels - 8.0})
+    first, second = (np.asarray(axes.images[0].get_array()) for axes in figure.axes)
+    np.testing.assert_array_equal(first, pixels)
+    assert (second.min(), second.max()) == (0, 255)
+    assert [axes.get_title() or axes.get_title(loc="left") for axes in figure.axes] == [
+        *("as it is", "stretched")
+    ]
+
+
+def test_refuses():
+    with pytest.raises(ValueError, match="panels is empty"):
+        chart()
+    with pytest.raises(ValueError, match="images is empty"):
+        image_row({})
+    lines = {str(number): ([0], [0]) for number in range(8)}
+    with pytest.raises(ValueError, match="8 names"):
+        chart(Panel("a", "x", "y", lines))
+    with pytest.raises(ValueError, match="must be uint8"):
+        image_row({"a": np.zeros((2, 2, 4), "float32")})
