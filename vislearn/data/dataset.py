@@ -2,13 +2,13 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from vislearn.data.augmentation import Example, get_augmentation
+from vislearn.data.augmentation import Augment, Augmentation, Example, get_augmentation
 from vislearn.data.reading import Images
 from vislearn.tasks import get_task
 
@@ -68,7 +68,7 @@ class Dataset:
             `boxes` and `masks`, or what makes them on demand.
         splits: By split, the indices of its images in file order.
         batch_size: Images a batch.
-        augment: Name of an augmentation, or a function from dictionary to dictionary.
+        augment: What is done to training images, as in `get_augmentation`.
         seed: Seed of order and augmentation.
 
     Attributes:
@@ -85,7 +85,7 @@ class Dataset:
         splits: dict[str, np.ndarray],
         *,
         batch_size: int,
-        augment: str | Callable[[Example], Example] | None,
+        augment: Augment,
         seed: int,
     ):
         self.info = info
@@ -99,12 +99,7 @@ class Dataset:
         self._images = images
         self._annotations = annotations
         self._splits = splits
-        self._on_floats = augment if callable(augment) else None
-        self._on_pixels = (
-            None
-            if callable(augment)
-            else get_augmentation(augment, flips=info.flips, task=info.task)
-        )
+        self._augment = get_augmentation(augment, flips=info.flips, task=info.task)
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{count:,} {split}" for split, count in self.info.counts.items())
@@ -311,11 +306,15 @@ class Dataset:
         """From pixels to the `(x, y)` of the task."""
         import tensorflow as tf
 
-        if augment and self._on_pixels is not None:
-            example = self._on_pixels(example)
+        described = isinstance(self._augment, Augmentation)
+        if augment and described:
+            if self._augment.mixes and self.info.task == "classification":
+                labels = tf.one_hot(example["labels"], len(self.info.classes))
+                example = {**example, "labels": labels}
+            example = self._augment(example)
         example = {**example, "images": tf.cast(example["images"], tf.float32)}
-        if augment and self._on_floats is not None:
-            example = self._on_floats(example)
+        if augment and self._augment is not None and not described:
+            example = self._augment(example)
         return self.target(example)
 
 
