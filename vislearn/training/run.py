@@ -15,6 +15,7 @@ import dataclasses
 import json
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ class Config:
         classes: Names of the classes, in the order of the model's outputs.
         task: Name of the task.
         task_options: Attributes of the task that differ from its defaults.
+        members: Folders of the runs whose answers it averages; none for a network of its own.
     """
 
     model: str
@@ -64,6 +66,7 @@ class Config:
     classes: list[str] = dataclasses.field(default_factory=list)
     task: str = "classification"
     task_options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    members: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -158,6 +161,7 @@ def train(
     task_options: dict[str, Any] | None = None,
     resume: bool = False,
     quiet: bool = False,
+    extra_callbacks: Sequence[keras.callbacks.Callback] = (),
     **recipe,
 ) -> Run:
     """Trains a registered model on a data set and leaves a run folder.
@@ -180,6 +184,8 @@ def train(
         resume: Go on with the run in `out` after its last whole epoch. The result is the same, bit
             for bit, as that of a run that was not interrupted.
         quiet: Print nothing.
+        extra_callbacks: Called at the end of an epoch after everything is written; one may set
+            `stop_training`.
         **recipe: Fields of `Recipe` that differ from the family's default.
 
     Returns:
@@ -259,7 +265,7 @@ def train(
     _announce(console, config, dataset, task, network, folder, done=len(history))
 
     started = time.perf_counter()
-    keeper = _fit(trainer, trained, batches, folder, used, task, history, console)
+    keeper = _fit(trainer, trained, batches, folder, used, task, history, console, extra_callbacks)
     seconds = sum(row["seconds"] for row in keeper.history)
     console.print(
         f"Best epoch {keeper.best_epoch} of {len(keeper.history)}; evaluating ...", highlight=False
@@ -353,7 +359,7 @@ def _build(config: Config, dataset: Dataset, task: Task) -> keras.Model:
     )
 
 
-def _fit(trainer, network, dataset, folder, recipe, task, history, console):
+def _fit(trainer, network, dataset, folder, recipe, task, history, console, extra_callbacks):
     """The epochs that are left; returns the bookkeeper."""
     monitor = task.metric
     if monitor is not None and dataset.validation is not None:
@@ -398,6 +404,7 @@ def _fit(trainer, network, dataset, folder, recipe, task, history, console):
                 keeper,
                 progress,
                 keras.callbacks.TensorBoard(folder / "logs", write_graph=False),
+                *extra_callbacks,
             ],
             shuffle=False,  # The batches come in an order of their own.
             verbose=0,
