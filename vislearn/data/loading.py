@@ -2,14 +2,14 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from vislearn.data import prepared, shapes
 from vislearn.data.annotations import InstanceMasks, Repairs, SemanticMasks, move, pack, settle
-from vislearn.data.augmentation import Example, get_augmentation
+from vislearn.data.augmentation import Augment, get_augmentation
 from vislearn.data.coco import find_coco, list_coco
 from vislearn.data.dataset import Dataset, DatasetInfo
 from vislearn.data.folders import check_folder, list_folder, list_images
@@ -24,7 +24,7 @@ from vislearn.data.reading import (
     keeps_in_memory,
     read_images,
 )
-from vislearn.data.splits import HELD_OUT, ONE_PIECE, SPLITS, stratified_split
+from vislearn.data.splits import HELD_OUT, ONE_PIECE, SPLITS, stratified_folds, stratified_split
 from vislearn.data.targets import list_targets
 from vislearn.data.voc import find_voc, list_voc
 
@@ -40,7 +40,7 @@ def load_dataset(
     image_size: int | tuple[int, int] | None = None,
     fallback_size: int | tuple[int, int] | None = None,
     batch_size: int = 32,
-    augment: str | Callable[[Example], Example] | None = None,
+    augment: Augment = None,
     data_dir: str | Path | None = None,
     annotations: str | Path | None = None,
     extras: Sequence[str] = (),
@@ -50,6 +50,8 @@ def load_dataset(
     cache: str = "auto",
     strict: bool = False,
     max_pixels: int = MAX_PIXELS,
+    test: bool = True,
+    fold: tuple[int, int] | None = None,
     quiet: bool = False,
 ) -> Dataset:
     """Loads a data set: images, and what a task has to know about them.
@@ -85,13 +87,12 @@ def load_dataset(
         fallback_size: Size for the case that `image_size` is None and the images differ in size;
             None to raise an error then.
         batch_size: Images a batch.
-        augment: What is done to training images: None or `"none"`, `"crop"` (moved by up to an
-            eighth of the side), `"standard"` (also mirrored, where a mirror image keeps its class);
-            for detection and segmentation `"flip"`, `"standard"` (also scaled, shifted and
-            recoloured), `"strong"` (also turned), which move the annotations too, and for
-            generation `"flip"`; or a function from dictionary to dictionary, called with whole
-            batches: `images` float32 0..255 `(batch, height, width, channels)`, the annotations as
-            in `Dataset.arrays`, and `seed`, two integers that no other batch of the training has.
+        augment: What is done to training images, and to their annotations with them: None; the name
+            of a preset such as `"standard"`, see `get_augmentation`; an `Augmentation`, its
+            dictionary, or the path of its YAML file; or a function from dictionary to dictionary,
+            called with whole batches: `images` float32 0..255 `(batch, height, width, channels)`,
+            the annotations as in `Dataset.arrays`, and `seed`, two integers that no other batch of
+            the training has. Mixtures of images make labels distributions `(batch, classes)`.
         data_dir: Where TFDS data sets are prepared; None for TFDS's own place.
         annotations: Where the annotations are, if not with the images: a COCO file for the images
             in `source`, or a folder of masks that is built like `source`.
@@ -106,6 +107,12 @@ def load_dataset(
         strict: Raise for the first file that is no sound image, instead of leaving it out and
             naming it in `info.skipped`, and for the first box that would be clipped or dropped.
         max_pixels: Files of more pixels are not decoded.
+        test: False leaves the test split out, so that nothing is chosen by it: its files are not
+            opened, and where it is a part of data in one piece, nothing gives it out.
+        fold: `(k, n)` for the k-th of n folds, from 1, of a cross-validation: the training and
+            validation images are dealt into n stratified folds, of which the k-th takes the part
+            of the test split. A tenth of the others is held out for validation. The data's own
+            test split is left out as with `test=False`.
         quiet: Show no progress and no summary of files left out.
 
     Raises:
@@ -123,20 +130,24 @@ def load_dataset(
     )
     for extra in extras:
         _check(extras=(extra, EXTRAS if task == "detection" else ()))
-    if not callable(augment):
-        get_augmentation(augment, flips=True, task=task)  # Raises what it raises before the work.
+    get_augmentation(augment, task=task)  # Raises what it raises before the work.
     if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
         raise ValueError(f"batch_size={batch_size!r} must be a positive integer.")
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**31:
         raise ValueError(f"seed={seed!r} must be an integer of at least 0 and below 2^31.")
+    if fold is not None and not (len(fold) == 2 and 1 <= fold[0] <= fold[1] and fold[1] >= 2):
+        raise ValueError(f"fold={tuple(fold)} must be (k, n) with 1 <= k <= n and n of at least 2.")
     size = None if image_size is None else checked_size(image_size)
     fallback = None if fallback_size is None else checked_size(fallback_size)
     format = Format(size, channels, resize, max_pixels)
 
     listing = _find(source, task, data_dir, annotations, extras, quiet)
-    classes, notes = listing.classes, [*listing.notes]
+    classes, notes, files = listing.classes, [*listing.notes], dict(listing.files)
+    without_test = fold is not None or not test
+    if without_test:
+        files.pop("test", None)
     images, known, splits, skipped = _read(
-        listing.files, format, fallback, cache=cache, strict=strict, quiet=quiet, notes=notes
+        files, format, fallback, cache=cache, strict=strict, quiet=quiet, notes=notes
     )
     _check_every_split_has_images(source, splits)
     repairs = Repairs(strict)
@@ -148,8 +159,13 @@ def load_dataset(
     for note in repairs.notes() if not quiet else ():
         _console().print(note, highlight=False, markup=False, soft_wrap=True)
     splits = _with_held_out(splits, strata, notes)
+    if without_test and splits.pop("test", None) is not None:
+        notes.append("The test images are left out.")
+    if fold is not None:
+        splits = _fold(splits, strata, *fold, notes)
     flips = prepared.mirror_keeps_class(str(source), classes)
-    if augment == "standard" and not flips:
+    allowed = get_augmentation(augment, flips=flips, task=task)
+    if allowed != get_augmentation(augment, task=task):
         notes.append("Images are not mirrored: their classes look like written signs.")
     info = DatasetInfo(
         source=str(source),
@@ -162,7 +178,7 @@ def load_dataset(
         notes=tuple(notes),
         keypoints=listing.keypoints if "keypoints" in extras else (),
     )
-    return Dataset(info, images, arrays, splits, batch_size=batch_size, augment=augment, seed=seed)
+    return Dataset(info, images, arrays, splits, batch_size=batch_size, augment=allowed, seed=seed)
 
 
 def _check(**arguments) -> None:
@@ -340,6 +356,16 @@ def _with_held_out(splits, strata, notes: list[str]) -> dict[str, np.ndarray]:
     parts = stratified_split(strata[whole], fractions)
     found = {**splits, **{split: whole[indices] for split, indices in parts.items()}}
     return {split: found[split] for split in SPLITS if len(found.get(split, ()))}
+
+
+def _fold(splits, strata, k: int, n: int, notes: list[str]) -> dict[str, np.ndarray]:
+    """The k-th of n folds of the training and validation images as the test split."""
+    development = np.sort(np.concatenate([splits[split] for split in SPLITS if split in splits]))
+    fold = development[stratified_folds(strata[development], n)[k - 1]]
+    rest = np.setdiff1d(development, fold)
+    notes.append(f"Fold {k} of {n} is the test split; 10% of the others are held out.")
+    held = stratified_split(strata[rest], HELD_OUT)
+    return {**{split: rest[held[split]] for split in SPLITS[:2]}, "test": fold}
 
 
 def _console():

@@ -36,3 +36,29 @@ def stratified_split(
             members = members[count:]
         parts["train"].append(members)
     return {name: np.sort(np.concatenate(pieces)) for name, pieces in parts.items()}
+
+
+def stratified_folds(labels: np.ndarray, folds: int, seed: int = 0) -> list[np.ndarray]:
+    """Deals examples into folds that have each class in the same proportion.
+
+    Args:
+        labels: `(n,)` class numbers; all equal where there are none, and the folds are random.
+        folds: How many.
+        seed: The folds depend on this and on the labels, on nothing else.
+
+    Returns:
+        The indices of each fold in ascending order; every example is in one of them.
+
+    Raises:
+        ValueError: If a class has fewer examples than there are folds.
+    """
+    from sklearn.model_selection import StratifiedKFold
+
+    numbers, counts = np.unique(labels, return_counts=True)
+    if counts.min() < folds:
+        raise ValueError(
+            f"folds={folds!r} is more than the {counts.min()} images of class number "
+            f"{numbers[counts.argmin()]}."
+        )
+    dealer = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    return [members for _, members in dealer.split(np.zeros(len(labels)), labels)]

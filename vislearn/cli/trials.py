@@ -1,0 +1,57 @@
+"""Options of the commands that train several runs, and what they make of them."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vislearn.cli.base import parse_image_size, parse_values
+
+ModelArgument = Annotated[str, typer.Argument(help="Registry name; see `vislearn models`.")]
+EpochsOption = Annotated[int | None, typer.Option(help="Passes over the training set.")]
+ImageSizeOption = Annotated[str | None, typer.Option(help="Side in pixels, or HEIGHTxWIDTH.")]
+PrecisionOption = Annotated[str | None, typer.Option(help="float32 or mixed_bfloat16.")]
+SeedOption = Annotated[int | None, typer.Option(help="Of each training; 0 by default.")]
+WeightsOption = Annotated[
+    str | None, typer.Option(help="What to start from, as in `vislearn train`.")
+]
+TuneOption = Annotated[
+    str | None, typer.Option(help="What of it is trained, as in `vislearn train`.")
+]
+OptionPairs = Annotated[
+    list[str] | None,
+    typer.Option("--option", help="Option of the architecture, as name=value; may be repeated."),
+]
+RecipePairs = Annotated[
+    list[str] | None,
+    typer.Option("--recipe", help="Field of the recipe, as name=value; may be repeated."),
+]
+DataDirOption = Annotated[Path | None, typer.Option(help="Where TFDS data sets are prepared.")]
+ResumeFlag = Annotated[bool, typer.Option("--resume", help="Go on with what was begun in --out.")]
+
+
+def training_arguments(
+    *,
+    epochs: int | None,
+    image_size: str | None,
+    precision: str | None,
+    seed: int | None,
+    weights: str | None,
+    tune: str | None,
+    option: list[str] | None,
+    recipe: list[str] | None,
+    data_dir: Path | None,
+) -> dict[str, Any]:
+    """The arguments of `vislearn.training.train` that were given."""
+    given = {
+        "epochs": epochs,
+        "image_size": parse_image_size(image_size),
+        "precision": precision,
+        "seed": seed,
+        "weights": weights,
+        "tune": tune,
+        "options": parse_values(option or []) or None,
+        "data_options": None if data_dir is None else {"data_dir": str(data_dir)},
+        **parse_values(recipe or [], "--recipe"),
+    }
+    return {name: value for name, value in given.items() if value is not None}

@@ -1,0 +1,92 @@
+"""What search and cross-validation share: many runs in one folder, each finished exactly once."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from vislearn.training.checkpoint import write_atomically
+from vislearn.training.run import Run, train
+
+PLAN = "plan.json"
+REPORT = "report.html"  # The last thing that a run writes.
+
+
+def open_plan(folder: Path, plan: dict[str, Any], resume: bool) -> None:
+    """Starts a folder of runs, or sees that the runs in it follow the same plan.
+
+    Args:
+        folder: Where the runs go, each into a folder below.
+        plan: All that they follow from, as JSON values.
+        resume: Whether the folder is there already.
+
+    Raises:
+        FileExistsError: If there is something in the folder, without `resume`.
+        FileNotFoundError: If there is no plan in it, with `resume`.
+        ValueError: If the plan in it is another.
+    """
+    path = folder / PLAN
+    now = json.loads(json.dumps(plan))
+    if resume:
+        if not path.is_file():
+            raise FileNotFoundError(f"resume: {folder} has no {PLAN}: nothing was begun in it.")
+        before = json.loads(path.read_text())
+        for name in sorted({*before, *now}):
+            if before.get(name) != now.get(name):
+                raise ValueError(
+                    f"resume: what was begun in {folder} has {name}={before.get(name)!r}, "
+                    f"not {now.get(name)!r}."
+                )
+        return
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(
+            f"out={str(folder)!r} exists already. Go on with it (--resume) or name another folder."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(path, plan)
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Writes JSON atomically."""
+    text = json.dumps(values, indent=2) + "\n"
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def finished(folder: Path) -> bool:
+    """Whether the run in a folder has ended."""
+    return (folder / REPORT).is_file()
+
+
+def finish(model: str, *, out: Path, **arguments) -> Run:
+    """Trains a run, goes on with one that was killed, or opens one that has ended.
+
+    Args:
+        model, out, **arguments: See `vislearn.training.train`.
+    """
+    if finished(out):
+        return Run.open(out)
+    begun = (out / "config.json").is_file()
+    if not begun and out.exists():
+        shutil.rmtree(out)  # It was killed before it had written anything to go on from.
+    return train(model, out=out, resume=begun, **arguments)
+
+
+def announce(console, label: str, text: str) -> None:
+    """A line of what is about to happen, as `vislearn train` prints them."""
+    console.print(f"[bold]{label:<8}[/bold]", end="")
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def progress_bar(console):
+    """A `rich.progress.Progress` over runs, with a column for figures."""
+    from rich import progress
+
+    return progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeRemainingColumn(),
+        progress.TextColumn("{task.fields[figures]}"),
+        console=console,
+        transient=True,
+    )

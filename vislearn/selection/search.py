@@ -1,0 +1,404 @@
+"""Search for a recipe: each trial is a training run, judged by its validation images.
+
+A search is a folder:
+
+    plan.json         what it follows from, compared on resume
+    trials.json       each trial's parameters, state and figure: the one record of what was done
+    trial_001/ ...    a training run a trial
+    best.json         the best parameters, and the command that trains with them
+    importance.png    how much of the figure's variation each parameter explains
+    slices.png        the figure over each parameter
+
+No trial reads the test split: that is left to the command in `best.json`, which is run once.
+"""
+
+import dataclasses
+import importlib.util
+import itertools
+import json
+import shlex
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vislearn.registry import model_info
+from vislearn.selection.runs import announce, finish, open_plan, progress_bar, write_json
+from vislearn.selection.space import Choice, Range, Space, grid, parse_space
+from vislearn.training.callbacks import TrainingDiverged
+from vislearn.training.recipes import Recipe, default_recipe
+
+METHODS = ("random", "grid", "bayesian")
+TRIALS = 20
+_FIELDS = {field.name for field in dataclasses.fields(Recipe)} - {"objective"}
+# Where a name with a dot goes, and the flag of `vislearn train` for it.
+_GROUPS = {"option": "options", "objective": "objective", "task_option": "task_options"}
+_RUNNING, _FINISHED, _DIVERGED = "running", "finished", "diverged"
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One setting that was tried.
+
+    Attributes:
+        number: From 1.
+        params: Values by name, as in the space.
+        state: `"running"` (or killed), `"finished"` or `"diverged"`.
+        value: The task's metric on the validation images at the best epoch; None unless finished.
+        seconds: How long it took, from its last start.
+    """
+
+    number: int
+    params: dict[str, Any]
+    state: str = _RUNNING
+    value: float | None = None
+    seconds: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """What a search found.
+
+    Attributes:
+        folder: Where it lies.
+        metric: Name of the figure, of the validation images.
+        mode: `"max"` or `"min"`.
+        trials: In their order.
+        importance: Share of the figure's variation that each parameter explains (fANOVA, Hutter et
+            al. 2014); None where too little was tried, or without Optuna.
+        command: Trains with the best parameters, and measures on the test images.
+    """
+
+    folder: Path
+    metric: str
+    mode: str
+    trials: tuple[Trial, ...]
+    importance: dict[str, float] | None
+    command: str
+
+    @property
+    def ranking(self) -> list[Trial]:
+        """The finished trials, the best first; of equals the earlier."""
+        return _ranking(self.trials, self.mode)
+
+    @property
+    def best(self) -> Trial:
+        """The best trial."""
+        return self.ranking[0]
+
+    def table(self, rows: int = 10):
+        """A `rich.table.Table` of the best trials."""
+        from rich.table import Table
+
+        table = Table("trial", self.metric, *self.best.params, box=None)
+        for trial in self.ranking[:rows]:
+            values = [_short(value) for value in trial.params.values()]
+            table.add_row(str(trial.number), f"{trial.value:.4f}", *values)
+        return table
+
+
+def search(
+    model: str,
+    *,
+    data: str | Path,
+    space: Sequence[str] | Space,
+    out: str | Path,
+    method: str = "random",
+    trials: int | None = None,
+    trial_epochs: int | None = None,
+    search_seed: int = 0,
+    resume: bool = False,
+    quiet: bool = False,
+    **training,
+) -> Search:
+    """Trains with many settings and finds which does best on the validation images.
+
+    The test split of the data is not read.
+
+    Args:
+        model, data: See `vislearn.training.train`.
+        space: What varies, by name: a field of the recipe, `seed` or `precision`, `option.NAME` of
+            the architecture, `objective.NAME` or `task_option.NAME`; see `parse_space`.
+        out: Folder for it all; must not exist unless `resume`.
+        method: `"random"` (Bergstra and Bengio 2012), `"grid"`, or `"bayesian"` (tree-structured
+            Parzen estimators, Bergstra et al. 2011, of Optuna), which learns from the trials
+            before.
+        trials: How many; None for 20, or for all of a grid.
+        trial_epochs: Epochs of a trial, where fewer than in the training to come will do.
+        search_seed: Seed of what is drawn from the space. The n-th trial of a random search depends
+            on this and on n only; a Bayesian one also on the figures before.
+        resume: Go on with the search in `out`: trials that ended are kept, and the one that was
+            killed goes on after its last whole epoch. `trials` may be larger than before.
+        quiet: Print nothing.
+        **training: Further arguments of `train`, fields of the recipe among them, for all trials.
+
+    Raises:
+        ValueError: If an argument or a value of the space is unfit, or `resume` finds another plan.
+        FileExistsError: If `out` exists and `resume` is False.
+        RuntimeError: If every trial diverged.
+    """
+    from rich.console import Console
+
+    console, folder = Console(quiet=quiet), Path(out)
+    space = space if isinstance(space, Mapping) else parse_space(space)
+    if method not in METHODS:
+        raise ValueError(f"method={method!r} must be one of {METHODS}.")
+    if trials is not None and (not isinstance(trials, int) or trials < 1):
+        raise ValueError(f"trials={trials!r} must be a positive integer.")
+    if method == "bayesian":
+        _require_optuna()
+    info = model_info(model)
+    _check_space(space, training, default_recipe(info.family))
+    total = trials or TRIALS
+    if method == "grid":
+        points = len(list(grid(space)))
+        total = min(trials or points, points)
+    plan = {
+        "model": model,
+        "data": str(data),
+        "space": {name: repr(each) for name, each in space.items()},
+        "method": method,
+        "trial_epochs": trial_epochs,
+        "search_seed": search_seed,
+        "training": training,
+    }
+    open_plan(folder, plan, resume)
+    announce(console, "search", f"{method}, {total} trials of {model} on {data}, in {folder}")
+
+    done = _read_trials(folder)
+    metric, mode = _metric(info)
+    with progress_bar(console) as bar:
+        task = bar.add_task("trials", total=total, figures="")
+        for number in range(1, total + 1):
+            if len(done) < number:
+                params = _propose(method, number, space, done, mode, search_seed)
+                done.append(Trial(number, params))
+                _write_trials(folder, done)
+            kept = done[number - 1].state != _RUNNING
+            if not kept:
+                arguments = _arguments(training, done[number - 1].params)
+                if trial_epochs is not None:
+                    arguments["epochs"] = trial_epochs
+                done[number - 1] = _tried(
+                    done[number - 1], metric, model=model, data=data, folder=folder, **arguments
+                )
+                _write_trials(folder, done)
+            best = next(iter(_ranking(done[:number], mode)), None)
+            console.print(
+                _line(done[number - 1], total, metric, best, kept), highlight=False, soft_wrap=True
+            )
+            figures = "" if best is None else f"best {metric} {best.value:.4f}"
+            bar.update(task, completed=number, figures=figures)
+
+    if not _ranking(done, mode):
+        raise RuntimeError(f"All {len(done)} trials in {folder} diverged: try lower rates.")
+    result = Search(
+        folder=folder,
+        metric=metric,
+        mode=mode,
+        trials=tuple(done),
+        importance=_importance(done, space, mode),
+        command=_command(model, data, _arguments(training, _ranking(done, mode)[0].params)),
+    )
+    _write(result, space)
+    console.print(result.table())
+    if result.importance is None:
+        why = "too little was tried" if _has_optuna() else "pip install 'vislearn[search]'"
+        console.print(f"No importances: {why}.", highlight=False)
+    else:
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in result.importance.items())
+        console.print(f"Importance: {shares}", highlight=False, markup=False)
+    console.print("To train with the best and measure on the test images:", highlight=False)
+    console.print(f"  {result.command}", highlight=False, markup=False, soft_wrap=True)
+    return result
+
+
+def _check_space(space: Space, training: Mapping[str, Any], recipe: Recipe) -> None:
+    """Finds names that nothing has, and values that no recipe takes, before any trial."""
+    for name, each in space.items():
+        group, dot, _ = name.partition(".")
+        if dot and group in _GROUPS:
+            continue
+        if name not in {*_FIELDS, "seed", "precision"}:
+            raise ValueError(
+                f"--space {name} is no field of the recipe {sorted(_FIELDS)}, neither seed nor "
+                f"precision, and begins with none of {[f'{group}.' for group in _GROUPS]}."
+            )
+        if name in training:
+            raise ValueError(f"{name}={training[name]!r} is given, and also searched.")
+        if name in _FIELDS:
+            for value in each.values if isinstance(each, Choice) else (each.low, each.high):
+                dataclasses.replace(recipe, **{name: value})  # Raises what is wrong with it.
+
+
+def _metric(info) -> tuple[str, str]:
+    """The figure that tells how good a run is, and which way is better."""
+    from vislearn.tasks import TASKS
+
+    task = TASKS.get((info.task, info.family)) or TASKS[info.task]
+    if task.metric is None or not task.takes_images:
+        raise ValueError(f"{info.name} makes pictures: no figure tells which trial is best.")
+    return task.metric, task.metric_mode
+
+
+def _propose(method, number, space: Space, done, mode, seed) -> dict[str, Any]:
+    """The parameters of a trial."""
+    if method == "grid":
+        return next(itertools.islice(grid(space), number - 1, None))
+    if method == "random":
+        rng = np.random.default_rng((seed, number))
+        return {name: each.draw(rng) for name, each in space.items()}
+    from optuna.samplers import TPESampler
+
+    study = _study(done, space, mode)
+    # A sampler of its own for each trial, so that a resumed search proposes as an unbroken one.
+    study.sampler = TPESampler(seed=int(np.random.default_rng((seed, number)).integers(2**31)))
+    found = study.ask({name: each.distribution() for name, each in space.items()}).params
+    return {name: space[name].decode(value) for name, value in found.items()}
+
+
+def _arguments(training: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of `train` that a trial's parameters make."""
+    found = dict(training)
+    for name, value in params.items():
+        group, dot, rest = name.partition(".")
+        if dot:
+            found[_GROUPS[group]] = {**found.get(_GROUPS[group], {}), rest: value}
+        else:
+            found[name] = value
+    return found
+
+
+def _tried(trial: Trial, metric: str, *, model, data, folder: Path, **arguments) -> Trial:
+    """The trial with its result. A loss that becomes NaN is one, too: this rate is too high."""
+    arguments["data_options"] = {**arguments.get("data_options", {}), "test": False}
+    started = time.perf_counter()
+    state, value = _DIVERGED, None
+    try:
+        out = folder / f"trial_{trial.number:03}"
+        run = finish(model, data=data, out=out, quiet=True, **arguments)
+        state, value = _FINISHED, run.metrics()["validation"][metric]
+    except TrainingDiverged:
+        pass
+    seconds = round(time.perf_counter() - started, 1)
+    return dataclasses.replace(trial, state=state, value=value, seconds=seconds)
+
+
+def _ranking(trials: Sequence[Trial], mode: str) -> list[Trial]:
+    finished = [trial for trial in trials if trial.state == _FINISHED]
+    return sorted(finished, key=lambda trial: trial.value, reverse=mode == "max")
+
+
+def _read_trials(folder: Path) -> list[Trial]:
+    path = folder / "trials.json"
+    return [Trial(**row) for row in json.loads(path.read_text())] if path.exists() else []
+
+
+def _write_trials(folder: Path, trials: Sequence[Trial]) -> None:
+    write_json(folder / "trials.json", [dataclasses.asdict(trial) for trial in trials])
+
+
+def _line(trial: Trial, total: int, metric: str, best: Trial | None, kept: bool) -> str:
+    width = len(str(total))
+    figure = trial.state if trial.value is None else f"{metric} {trial.value:.4f}"
+    params = "  ".join(f"{name} {_short(value)}" for name, value in trial.params.items())
+    end = "kept" if kept else f"{trial.seconds:.1f} s"
+    star = "  *" if best is not None and best.number == trial.number else ""
+    return f"trial {trial.number:>{width}}/{total}  {figure}  {params}  {end}{star}"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _command(model: str, data: str | Path, arguments: Mapping[str, Any]) -> str:
+    """`vislearn train ...` with these arguments of `train`."""
+    words = ["vislearn", "train", model, "--data", str(data), "--out", "runs/best"]
+    for name, value in arguments.items():
+        if name == "data_options":
+            if value.get("strict"):
+                words.append("--strict")
+            if "data_dir" in value:
+                words += ["--data-dir", str(value["data_dir"])]
+        elif name in _GROUPS.values():
+            flag = next(key for key, group in _GROUPS.items() if group == name)
+            for key, inner in value.items():
+                words += [f"--{flag.replace('_', '-')}", f"{key}={_plain(inner)}"]
+        elif name in _FIELDS:
+            words += ["--recipe", f"{name}={_plain(value)}"]
+        elif value is not None:
+            text = "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            words += [f"--{name.replace('_', '-')}", text]
+    return shlex.join(words)
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+# Optuna, for what it does better than a few lines: proposals that learn, and importances.
+
+
+def _has_optuna() -> bool:
+    return importlib.util.find_spec("optuna") is not None
+
+
+def _require_optuna() -> None:
+    if not _has_optuna():
+        raise ImportError("method='bayesian' needs Optuna: pip install 'vislearn[search]'.")
+
+
+def _study(trials: Sequence[Trial], space: Space, mode: str):
+    """The trials that ended as an Optuna study in memory: the record stays with `trials.json`."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize" if mode == "max" else "minimize")
+    distributions = {name: each.distribution() for name, each in space.items()}
+    for trial in trials:
+        if trial.state != _RUNNING:
+            state = optuna.trial.TrialState
+            study.add_trial(
+                optuna.trial.create_trial(
+                    params={n: space[n].encode(value) for n, value in trial.params.items()},
+                    distributions=distributions,
+                    value=trial.value,
+                    state=state.COMPLETE if trial.state == _FINISHED else state.FAIL,
+                )
+            )
+    return study
+
+
+def _importance(trials: Sequence[Trial], space: Space, mode: str) -> dict[str, float] | None:
+    """Shares of the figure's variation that parameters explain, the largest first."""
+    values = {trial.value for trial in trials if trial.state == _FINISHED}
+    if len(values) < 2 or not _has_optuna():
+        return None
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+
+    study = _study(trials, space, mode)
+    return get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
+
+
+def _write(result: Search, space: Space) -> None:
+    """`best.json`, `importance.png` and `slices.png`."""
+    from vislearn import pictures
+
+    finished = [trial for trial in result.trials if trial.state == _FINISHED]
+    logs = {name for name, each in space.items() if isinstance(each, Range) and each.log}
+    figure = pictures.slices(
+        [trial.params for trial in finished],
+        [trial.value for trial in finished],
+        metric=result.metric,
+        logarithmic=logs,
+        mode=result.mode,
+    )
+    pictures.save(figure, result.folder / "slices.png")
+    if result.importance is not None:
+        figure = pictures.importance_bars(result.importance)
+        pictures.save(figure, result.folder / "importance.png")
+    best = dataclasses.asdict(result.best)
+    extra = {"metric": result.metric, "importance": result.importance, "command": result.command}
+    write_json(result.folder / "best.json", best | extra)
