@@ -1,10 +1,8 @@
 """The command line itself, and what its commands share."""
 
-import dataclasses
 import json
 import os
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
