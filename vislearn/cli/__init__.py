@@ -3,7 +3,18 @@
 Nothing heavy is imported before a command needs it.
 """
 
-from vislearn.cli import data, train, export, evaluate, predict, models, experiment  # noqa: F401, I001
+# ruff: noqa: F401, I001
+from vislearn.cli import data
+from vislearn.cli import train
+from vislearn.cli import cross_validate
+from vislearn.cli import search
+from vislearn.cli import ensemble
+from vislearn.cli import conformal
+from vislearn.cli import export
+from vislearn.cli import evaluate
+from vislearn.cli import predict
+from vislearn.cli import models
+from vislearn.cli import experiment
 from vislearn.cli.base import app, main
 
 __all__ = ["app", "main"]

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from vislearn.selection.runs import (
+    Epochs,
     announce,
     finish,
     finished,
@@ -104,7 +105,13 @@ def cross_validate(
             place = folder / f"fold_{number}"
             known = finished(place)
             options = {**given["data_options"], "fold": [number, folds]}
-            run = finish(model, out=place, **{**given, "data_options": options, "quiet": True})
+            run = finish(
+                model,
+                out=place,
+                quiet=True,
+                extra_callbacks=[Epochs(bar, task, number - 1)],
+                **{**given, "data_options": options},
+            )
             answer, truth, paths = _out_of_fold(run)
             answers.append(answer)
             truths.append(truth)

@@ -5,6 +5,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from vislearn.training.checkpoint import write_atomically
 from vislearn.training.run import Run, train
 
@@ -75,6 +77,24 @@ def announce(console, label: str, text: str) -> None:
     """A line of what is about to happen, as `vislearn train` prints them."""
     console.print(f"[bold]{label:<8}[/bold]", end="")
     console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+class Epochs(keras.callbacks.Callback):
+    """Moves a bar that counts runs on by the share of an epoch.
+
+    Args:
+        bar: What `progress_bar` returned.
+        task: Its task, whose total is the number of runs.
+        before: Runs that have ended.
+    """
+
+    def __init__(self, bar, task, before: int):
+        super().__init__()
+        self.bar, self.task, self.before = bar, task, before
+
+    def on_epoch_end(self, epoch, logs=None):
+        share = (epoch + 1) / self.params["epochs"]
+        self.bar.update(self.task, completed=self.before + share)
 
 
 def progress_bar(console):

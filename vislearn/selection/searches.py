@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from vislearn.registry import model_info
-from vislearn.selection.runs import announce, finish, open_plan, progress_bar, write_json
+from vislearn.selection.runs import Epochs, announce, finish, open_plan, progress_bar, write_json
 from vislearn.selection.space import Choice, Range, Space, grid, parse_space
 from vislearn.training.callbacks import TrainingDiverged
 from vislearn.training.recipes import Recipe, default_recipe
@@ -179,6 +179,7 @@ def search(
             kept = done[number - 1].state != _RUNNING
             if not kept:
                 arguments = _arguments(training, done[number - 1].params)
+                arguments["extra_callbacks"] = [Epochs(bar, task, number - 1)]
                 if trial_epochs is not None:
                     arguments["epochs"] = trial_epochs
                 done[number - 1] = _tried(
