@@ -4,8 +4,10 @@ from vislearn.layers.anchors import Anchors, ImageSize
 from vislearn.layers.batch_normalization import BatchNormalization
 from vislearn.layers.class_token import ClassToken
 from vislearn.layers.convolution import conv, depthwise_conv, max_pool
+from vislearn.layers.dropout import DropConnect, MonteCarloDropout, ScheduledDropout
 from vislearn.layers.favor_attention import FavorAttention
 from vislearn.layers.feature_pyramid import feature_pyramid, group_norm
+from vislearn.layers.fractional_pooling import FractionalMaxPooling2D
 from vislearn.layers.grouped_convolution import GroupedConv2D
 from vislearn.layers.head import classification_head
 from vislearn.layers.inverted_residual import conv_block, inverted_residual, round_filters
@@ -16,7 +18,7 @@ from vislearn.layers.maxout import Maxout
 from vislearn.layers.padded_identity import PaddedIdentity
 from vislearn.layers.patch_embedding import patch_embedding
 from vislearn.layers.patch_merging import PatchMerging
-from vislearn.layers.pooling import GridPooling2D, ceil_max_pool, pool_to_grid
+from vislearn.layers.pooling import AdaptivePooling2D, L2Pooling2D, ceil_max_pool, pool_to_grid
 from vislearn.layers.pooling_attention import PoolingAttention, TokenMaxPooling
 from vislearn.layers.position_embedding import PositionEmbedding
 from vislearn.layers.preprocessing import preprocess
@@ -29,28 +31,39 @@ from vislearn.layers.sinusoidal_embedding import SinusoidalEmbedding
 from vislearn.layers.skip_init import SkipInit
 from vislearn.layers.squeeze_excitation import squeeze_excitation
 from vislearn.layers.stochastic_depth import StochasticDepth, drop_rates
+from vislearn.layers.style import AdaptiveInstanceNormalization, NoiseInjection
+from vislearn.layers.unpooling import IndexedMaxPooling2D, MaxUnpooling2D
 from vislearn.layers.window_attention import CosineWindowAttention, WindowAttention
 
 __all__ = [
+    "AdaptiveInstanceNormalization",
+    "AdaptivePooling2D",
     "Anchors",
     "BatchNormalization",
     "ClassToken",
     "CosineWindowAttention",
+    "DropConnect",
     "FavorAttention",
+    "FractionalMaxPooling2D",
     "GaussianSample",
-    "GridPooling2D",
     "GroupedConv2D",
     "ImageSize",
+    "IndexedMaxPooling2D",
+    "L2Pooling2D",
     "LayerScale",
     "LocalResponseNormalization",
     "LocallyConnected2D",
+    "MaxUnpooling2D",
     "Maxout",
+    "MonteCarloDropout",
+    "NoiseInjection",
     "PaddedIdentity",
     "PatchMerging",
     "PoolingAttention",
     "PositionEmbedding",
     "RadialBasis",
     "ScaledStandardizedConv2D",
+    "ScheduledDropout",
     "SinusoidalEmbedding",
     "SkipInit",
     "StochasticDepth",
