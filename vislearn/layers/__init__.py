@@ -14,6 +14,7 @@ from vislearn.layers.inverted_residual import conv_block, inverted_residual, rou
 from vislearn.layers.layer_scale import LayerScale
 from vislearn.layers.local_response_normalization import LocalResponseNormalization
 from vislearn.layers.locally_connected import LocallyConnected2D
+from vislearn.layers.log_mean_probability import LogMeanProbability
 from vislearn.layers.maxout import Maxout
 from vislearn.layers.padded_identity import PaddedIdentity
 from vislearn.layers.patch_embedding import patch_embedding
@@ -53,6 +54,7 @@ __all__ = [
     "LayerScale",
     "LocalResponseNormalization",
     "LocallyConnected2D",
+    "LogMeanProbability",
     "MaxUnpooling2D",
     "Maxout",
     "MonteCarloDropout",
