@@ -7,7 +7,24 @@ import pytest
 import tensorflow as tf
 
 from vislearn.data import geometry
-from vislearn.data.augmentation import ANNOTATED, Augmentation, get_augmentation
+from vislearn.data.augmentation import (
+    ANNOTATED,
+    Augmentation,
+    Brightness,
+    ColourShift,
+    Contrast,
+    Flip,
+    Hue,
+    Lens,
+    ResizedCrop,
+    Rotate,
+    Saturation,
+    Shear,
+    Shift,
+    Stretch,
+    Zoom,
+    get_augmentation,
+)
 
 pytestmark = pytest.mark.tensorflow
 
@@ -78,23 +95,33 @@ def box_of(mask):
     return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
 
 
+ZOOM = Zoom((0.6, 1.6), anywhere=True)
 MOVEMENTS = {
-    "mirror": Augmentation(mirror=0.5),
-    "mirror_vertically": Augmentation(mirror_vertically=0.5),
-    "scale": Augmentation(scale=(0.6, 1.6)),
-    "translate": Augmentation(translate=0.3),
-    "all_upright": Augmentation(mirror=0.5, mirror_vertically=0.5, scale=(0.6, 1.6), translate=0.1),
-    "rotate": Augmentation(rotate=math.pi),
-    "all": Augmentation(mirror=0.5, scale=(0.6, 1.6), translate=0.2, rotate=0.6),
+    "mirror": (Flip(),),
+    "mirror_vertically": (Flip("vertical"),),
+    "scale": (ZOOM,),
+    "scale_per_axis": (Zoom((0.7, 1.4), per_axis=True),),
+    "translate": (Shift(0.3, 0.3),),
+    "stretch": (Stretch((0.5, 2.0)),),
+    "part": (ResizedCrop((0.5, 1.0)),),
+    "all_upright": (Flip(), Flip("vertical"), ZOOM, Shift(0.1, 0.1)),
+    "rotate": (Rotate(math.pi),),
+    "shear": (Shear(0.4, 0.3),),
+    "lens": (Lens(0.2),),
+    "all": (Flip(), Rotate(0.6), ZOOM, Shift(0.2, 0.2)),
 }
-UPRIGHT = [name for name, value in MOVEMENTS.items() if not value.rotate]
+UPRIGHT = [
+    name
+    for name, value in MOVEMENTS.items()
+    if not any(isinstance(item, Rotate | Shear | Lens) for item in value)
+]
 
 
 @pytest.mark.parametrize("ellipse", [False, True])
 @pytest.mark.parametrize("movement", MOVEMENTS)
 def test_annotations_move_with_the_pixels(movement, ellipse):
     before = scene(ellipse=ellipse)
-    after = run(MOVEMENTS[movement], before)
+    after = run(Augmentation(MOVEMENTS[movement]), before)
     assert np.any(after["images"] != before["images"])
     compared = points = 0
     for image in range(COUNT):
@@ -115,7 +142,7 @@ def test_annotations_move_with_the_pixels(movement, ellipse):
             ):
                 # Nothing but pixels of the outline, which are covered in part, may differ.
                 differing = np.count_nonzero(mask != pixels)
-                assert differing <= 0.5 * sum(np.ptp(np.nonzero(pixels), axis=1)) + 2
+                assert differing <= 0.7 * sum(np.ptp(np.nonzero(pixels), axis=1)) + 2
             x, y, visible = after["keypoints"][image, number, 0]
             inside = 0 <= x < WIDTH and 0 <= y < HEIGHT
             assert visible == inside
@@ -133,7 +160,7 @@ def test_annotations_move_with_the_pixels(movement, ellipse):
 @pytest.mark.parametrize("movement", UPRIGHT)
 def test_boxes_alone_are_exact_without_rotation(movement):
     before = scene()
-    after = run(MOVEMENTS[movement], without(before, "instance_masks", "masks"))
+    after = run(Augmentation(MOVEMENTS[movement]), without(before, "instance_masks", "masks"))
     found = 0
     for image in range(COUNT):
         for number in (0, 1):
@@ -146,7 +173,7 @@ def test_boxes_alone_are_exact_without_rotation(movement):
 
 def test_turned_boxes_alone_hold_the_object():
     before = without(scene(), "instance_masks")
-    after = run(MOVEMENTS["rotate"], before)
+    after = run(Augmentation(MOVEMENTS["rotate"]), before)
     larger = []
     for image in range(COUNT):
         for number in (0, 1):
@@ -160,48 +187,70 @@ def test_turned_boxes_alone_hold_the_object():
     assert np.median(larger) <= 1
 
 
-def test_compose_is_what_it_says():
-    def at(place, **options):
-        arguments = {"mirror_x": False, "mirror_y": False, "scale": 1.0, "angle": 0.0}
-        arguments |= {"shift": (0.0, 0.0)} | options
-        values = {name: tf.constant([value]) for name, value in arguments.items()}
-        matrix = geometry.compose(1, 40, 100, **values)
-        back = geometry.invert(matrix)
+def test_movements_are_told_from_the_centre():
+    def at(place, linear=((1, 0), (0, 1)), shift=(0, 0)):
+        matrix = geometry.about_centre(
+            tf.constant([linear], tf.float32), tf.constant([shift], tf.float32), 40, 100
+        )
         point = geometry.move_points(tf.constant([[place]], tf.float32), matrix)
-        again = geometry.move_points(point, back).numpy()[0, 0]
+        again = geometry.move_points(point, geometry.invert(matrix)).numpy()[0, 0]
         np.testing.assert_allclose(again, place, atol=1e-4)
         return point.numpy()[0, 0].round(3).tolist()
 
+    clockwise = ((0, -1), (1, 0))  # for y points down
     assert at((10, 5)) == [10, 5]
-    assert at((10, 5), mirror_x=True) == [90, 5]
-    assert at((10, 5), mirror_y=True) == [10, 35]
-    assert at((60, 20), scale=2.0) == [70, 20]
-    assert at((60, 20), angle=math.pi / 2) == [50, 30]  # clockwise, for y points down
-    assert at((60, 25), angle=math.pi / 2) == [45, 30]
-    assert at((60, 25), angle=math.pi / 2, mirror_y=True) == [55, 30]
-    assert at((60, 20), shift=(3.0, -4.0)) == [63, 16]
-    assert at((60, 25), mirror_x=True, scale=2.0, angle=math.pi / 2, shift=(1.0, 2.0)) == [41, 2]
+    assert at((10, 5), ((-1, 0), (0, 1))) == [90, 5]
+    assert at((60, 20), ((2, 0), (0, 2))) == [70, 20]
+    assert at((60, 25), clockwise) == [45, 30]
+    assert at((60, 20), shift=(3, -4)) == [63, 16]
+    assert at((60, 25), clockwise, (1, 2)) == [46, 32]
 
 
 def test_nothing_moves_by_the_identity():
     before = scene(4, ellipse=True)
-    identity = geometry.compose(
-        4,
-        HEIGHT,
-        WIDTH,
-        mirror_x=tf.zeros(4, bool),
-        mirror_y=tf.zeros(4, bool),
-        scale=tf.ones(4),
-        angle=tf.zeros(4),
-        shift=tf.zeros((4, 2)),
-    )
     tensors = {name: tf.constant(value) for name, value in before.items()}
-    after = geometry.move(tensors, identity)
-    for name in without(before, "boxes"):
-        np.testing.assert_array_equal(after[name], before[name])
-    np.testing.assert_allclose(after["boxes"], before["boxes"], atol=1)  # those of the masks
-    after = geometry.move(without(tensors, "instance_masks"), identity)
-    np.testing.assert_allclose(after["boxes"], before["boxes"], atol=1e-4)
+    matrix = tf.eye(2, 3, batch_shape=(4,))
+    for identity in (geometry.Affine(matrix), geometry.Radial(tf.zeros(4))):
+        after = geometry.move(tensors, identity)
+        for name in without(before, "boxes", "keypoints"):
+            np.testing.assert_array_equal(after[name], before[name])
+        np.testing.assert_allclose(after["keypoints"], before["keypoints"], atol=1e-4)
+        np.testing.assert_allclose(after["boxes"], before["boxes"], atol=1)  # those of the masks
+        after = geometry.move(without(tensors, "instance_masks"), identity)
+        np.testing.assert_allclose(after["boxes"], before["boxes"], atol=1e-4)
+
+
+@pytest.mark.parametrize("strength", [-0.3, -0.1, 0.2, 0.3])
+def test_a_lens_takes_points_where_it_shows_their_pixels(strength):
+    lens = geometry.Radial(tf.constant([strength]))
+    seen_at = np.random.default_rng(0).uniform((0, 0), (WIDTH, HEIGHT), (1, 50, 2))
+    centre = np.array([WIDTH, HEIGHT]) / 2
+    radius = np.linalg.norm(seen_at - centre, axis=-1, keepdims=True) / np.linalg.norm(centre)
+    source = centre + (seen_at - centre) * (1 + strength * radius**2)
+    found = lens.points(tf.constant(source, tf.float32), float(HEIGHT), float(WIDTH))
+    np.testing.assert_allclose(found, seen_at, atol=1e-2)
+
+
+@pytest.mark.parametrize("fill", ["constant", "nearest", "reflect", "wrap"])
+def test_fills_are_those_of_scipy(fill):
+    from scipy import ndimage
+
+    mode = {"wrap": "grid-wrap"}.get(fill, fill)
+    image = np.random.default_rng(0).uniform(0, 255, (1, 6, 8, 1)).astype("float32")
+    matrix = tf.constant([[[1.0, 0, 3.0], [0, 1, -2.0]]])
+    expected = ndimage.shift(image[0, ..., 0], (-2, 3), order=1, mode=mode, cval=7.0)
+    found = geometry.move_images(tf.constant(image), geometry.Affine(matrix), fill, 7.0)
+    np.testing.assert_allclose(found[0, ..., 0], expected, atol=1e-3)
+    # The lens looks pixels up by itself, and must agree.
+    affine = geometry.Affine(matrix)
+    y, x = np.mgrid[:6, :8] + 0.5
+    places = geometry.move_points(
+        tf.constant(np.stack([x, y], -1)[None], tf.float32), geometry.invert(matrix)
+    )
+    for interpolation in ("BILINEAR", "NEAREST"):
+        found = geometry._looked_up(tf.constant(image), places, interpolation, fill, 7.0)
+        expected = affine.resample(tf.constant(image), interpolation, fill, 7.0)
+        np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
 def test_flip_is_exact_and_resamples_nothing():
@@ -252,7 +301,8 @@ def test_objects_of_which_little_remains_are_dropped(shift, kept, masks):
     if masks:
         example["instance_masks"] = inside
     matrix = np.array([[[1, 0, shift], [0, 1, 0]]], np.float32)
-    after = geometry.move({k: tf.constant(v) for k, v in example.items()}, tf.constant(matrix))
+    tensors = {name: tf.constant(value) for name, value in example.items()}
+    after = geometry.move(tensors, geometry.Affine(tf.constant(matrix)))
     assert after["labels"].numpy().item() == (2 if kept else -1)
     assert after["crowd"].numpy().item() == kept
     expected = [0, 10, 20 + shift, 30] if kept else [0] * 4
@@ -269,7 +319,7 @@ def test_what_comes_from_outside():
         "masks": tf.ones((1, 8, 8), tf.uint8),
     }
     matrix = tf.constant([[[1.0, 0, 3.0], [0, 1, 0]]])
-    after = geometry.move(example, matrix)
+    after = geometry.move(example, geometry.Affine(matrix))
     assert np.all(after["images"][0, :, :3] == 114)
     assert np.all(after["images"][0, :, 3:] == 200)
     assert np.all(after["masks"][0, :, :3] == 255)
@@ -279,7 +329,7 @@ def test_what_comes_from_outside():
 def test_pixels_are_rounded_and_not_cut_off():
     ramp = np.tile(np.arange(0, 160, 2, dtype=np.uint8), (1, 4, 1))[..., None]
     matrix = np.array([[[1, 0, -0.4], [0, 1, 0]]], np.float32)
-    moved = geometry.move_images(tf.constant(ramp), tf.constant(matrix)).numpy()
+    moved = geometry.move_images(tf.constant(ramp), geometry.Affine(tf.constant(matrix))).numpy()
     np.testing.assert_array_equal(moved[:, :, :-1], ramp[:, :, :-1] + 1)  # 0.8 more each
 
 
@@ -314,22 +364,6 @@ def test_works_in_a_pipeline_of_unknown_batch_size():
         assert example["boxes"].shape[1:] == (3, 4)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"mirror": 1.5}, "mirror=1.5 must be between 0 and 1"),
-        ({"translate": -0.1}, "translate=-0.1"),
-        ({"rotate": 15}, "rotate=15 must be 0 to pi radians"),
-        ({"contrast": -1}, "contrast=-1 must be at least 0"),
-        ({"scale": (1.5, 0.5)}, r"scale=\(1.5, 0.5\)"),
-        ({"scale": (0.0, 1.0)}, r"scale=\(0.0, 1.0\)"),
-    ],
-)
-def test_wrong_strengths(options, message):
-    with pytest.raises(ValueError, match=message):
-        Augmentation(**options)
-
-
 # Colours.
 
 
@@ -342,10 +376,12 @@ def flat(colour, count=200):
 
 
 def test_brightness_and_contrast_are_as_strong_as_they_say():
-    found = colours(Augmentation(brightness=0.1), flat([128] * 3)).astype(int)
+    found = colours(Augmentation((Brightness(0.1),)), flat([128] * 3)).astype(int)
     assert np.all(found == found[:, :1, :1, :1])  # all pixels and channels alike
     assert found.min() >= 102 and found.max() <= 154 and np.ptp(found) > 40
-    found = colours(Augmentation(contrast=0.5), flat([100] * 3)).astype(float)
+    found = colours(Augmentation((Contrast(0.5), ColourShift(0, 0.22))), flat([100] * 3)).astype(
+        float
+    )
     assert found.min() >= 127.5 - 27.5 * 1.5**1.5 - 1
     assert found.max() <= 127.5 - 27.5 / 1.5**1.5 + 1
     assert np.ptp(found[:, 0, 0].mean(-1)) > 10
@@ -353,7 +389,7 @@ def test_brightness_and_contrast_are_as_strong_as_they_say():
 
 
 def test_saturation_and_hue_leave_greys_alone():
-    augmentation = Augmentation(saturation=0.8, hue=math.pi)
+    augmentation = Augmentation((Saturation(0.8), Hue(math.pi)))
     np.testing.assert_array_equal(colours(augmentation, flat([77] * 3)), flat([77] * 3))
     found = colours(augmentation, flat([140, 100, 90])).astype(float)[:, 0, 0]
     assert len(np.unique(found, axis=0)) > 150
@@ -361,7 +397,7 @@ def test_saturation_and_hue_leave_greys_alone():
     np.testing.assert_allclose(found.mean(-1), 110, atol=0.7)
     vivid = np.linalg.norm(found - 110, axis=-1) / np.linalg.norm([30, 10, 20])
     assert 1 / 1.8 - 0.05 < vivid.min() < 0.7 and 1.5 < vivid.max() < 1.85
-    only = colours(Augmentation(hue=math.pi), flat([140, 100, 90])).astype(float)[:, 0, 0]
+    only = colours(Augmentation((Hue(math.pi),)), flat([140, 100, 90])).astype(float)[:, 0, 0]
     vivid = np.linalg.norm(only - 110, axis=-1) / np.linalg.norm([30, 10, 20])
     np.testing.assert_allclose(vivid, 1, atol=0.05)
     warmest = only.argmax(-1)
@@ -373,7 +409,7 @@ def test_colours_work_on_grey_images_and_stay_in_range():
     found = colours(ANNOTATED["strong"], images)
     assert np.any(found != images)
     extreme = np.random.default_rng(0).choice([0.0, 255.0], (8, 6, 6, 3)).astype("float32")
-    found = colours(Augmentation(brightness=0.5, contrast=1.0), extreme)
+    found = colours(Augmentation((Contrast(1.0), Brightness(0.5))), extreme)
     assert found.min() == 0
     assert found.max() == 255
 
@@ -382,8 +418,7 @@ def test_names_by_task():
     for task in ("detection", "semantic_segmentation"):
         assert get_augmentation("standard", flips=True, task=task) == ANNOTATED["standard"]
         unmirrored = get_augmentation("strong", flips=False, task=task)
-        assert unmirrored.mirror == 0
-        assert unmirrored.rotate == ANNOTATED["strong"].rotate
+        assert unmirrored.operations == ANNOTATED["strong"].operations[1:]
         assert get_augmentation("flip", flips=False, task=task) is None
         assert get_augmentation("none", flips=True, task=task) is None
         with pytest.raises(ValueError, match="augment='crop' must be one of"):

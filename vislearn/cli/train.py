@@ -52,8 +52,8 @@ def train(
     augment: Annotated[
         str | None,
         typer.Option(
-            help="none, crop, or standard (crop, and flip where mirroring is harmless); for boxes "
-            "and masks none, flip, standard, strong."
+            help="none, light, standard, strong, resnet, imagedatagenerator, crop, flip, or a "
+            "YAML file of operations; `vislearn data show --augment ...` draws what they do."
         ),
     ] = None,
     patience: Annotated[

@@ -52,11 +52,14 @@ class Classification(Task):
 
     def metrics(self) -> list:
         """Top-1 accuracy, and top-5 where there are more than five classes."""
-        import keras
+        from vislearn.metrics.classification import (
+            SparseCategoricalAccuracy,
+            SparseTopKCategoricalAccuracy,
+        )
 
-        found = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+        found = [SparseCategoricalAccuracy(name="accuracy")]
         if len(self.classes) > 5:
-            found.append(keras.metrics.SparseTopKCategoricalAccuracy(5, name="top5_accuracy"))
+            found.append(SparseTopKCategoricalAccuracy(5, name="top5_accuracy"))
         return found
 
     def decode(self, outputs) -> dict[str, Any]:

@@ -23,6 +23,7 @@ import keras
 
 from vislearn import backend
 from vislearn.data import Dataset, load_dataset
+from vislearn.data.augmentation import recorded
 from vislearn.registry import create_model, model_info
 from vislearn.tasks import Task, get_task
 from vislearn.training import callbacks
@@ -214,6 +215,7 @@ def train(
         recipe = {"label_smoothing": 0.0, **recipe}
     usual = default_recipe(info.family)
     used = dataclasses.replace(usual if tuning is None else tuning.recipe(usual), **recipe)
+    used = dataclasses.replace(used, augment=recorded(used.augment))
     loading = {"augment": used.augment}
     if weights == IMAGENET:
         loading["channels"] = info.input_shape[2]  # Grey pictures, too: the weights are of colour.
@@ -426,7 +428,7 @@ def _announce(console, config, dataset, task, network, folder, *, done: int) -> 
             "recipe",
             f"{recipe.epochs} epochs of {dataset.steps_per_epoch} steps, batch {recipe.batch_size},"
             f" {recipe.optimizer} {recipe.learning_rate:g} {recipe.schedule},"
-            f" augment {recipe.augment}, {config.precision}, seed {config.seed}",
+            f" augment {_told(recipe.augment)}, {config.precision}, seed {config.seed}",
         ),
         ("machine", backend.describe()),
         ("run", f"{folder}, going on after epoch {done}" if done else str(folder)),
@@ -435,6 +437,13 @@ def _announce(console, config, dataset, task, network, folder, *, done: int) -> 
         console.print(text, highlight=False, markup=False, soft_wrap=True)
     for note in info.notes:
         console.print(f"        {note}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _told(augment: str | dict[str, Any] | None) -> str:
+    """The name of an augmentation, or the names of what it does."""
+    if not isinstance(augment, dict):
+        return str(augment)
+    return "+".join(name for operation in augment["operations"] for name in operation) or "none"
 
 
 def _sizes(config: Config, network: keras.Model) -> str:

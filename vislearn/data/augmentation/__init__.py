@@ -40,6 +40,7 @@ from vislearn.data.augmentation.presets import (
     WHOLE,
     Augment,
     get_augmentation,
+    recorded,
 )
 
 __all__ = [
@@ -83,4 +84,5 @@ __all__ = [
     "Stretch",
     "Zoom",
     "get_augmentation",
+    "recorded",
 ]

@@ -126,13 +126,8 @@ def get_augmentation(
     """
     if task not in PRESETS:
         raise ValueError(f"task={task!r} must be one of {[*PRESETS]}.")
-    if isinstance(augment, dict):
-        augment = Augmentation.from_dict(augment)
-    elif isinstance(augment, Path) or (
-        isinstance(augment, str) and augment.endswith((".yaml", ".yml"))
-    ):
-        augment = Augmentation.from_yaml(augment)
-    elif isinstance(augment, str):
+    augment = _read(augment)
+    if isinstance(augment, str):
         if augment not in PRESETS[task]:
             raise ValueError(
                 f"augment={augment!r} must be one of {AUGMENTATIONS[task]} for task={task!r}, the "
@@ -146,3 +141,18 @@ def get_augmentation(
     elif augment is not None and not callable(augment):
         raise ValueError(f"augment={augment!r} must be a name, a description or a function.")
     return None if isinstance(augment, Augmentation) and not augment.operations else augment
+
+
+def recorded(augment: Augment) -> Augment:
+    """What stands for it in `config.json`: a name for a preset, a dictionary for a description."""
+    augment = _read(augment)
+    return augment.to_dict() if isinstance(augment, Augmentation) else augment
+
+
+def _read(augment: Augment) -> Augment:
+    """Dictionaries and files as descriptions; everything else as it is."""
+    if isinstance(augment, dict):
+        return Augmentation.from_dict(augment)
+    if isinstance(augment, str | Path) and str(augment).endswith((".yaml", ".yml")):
+        return Augmentation.from_yaml(augment)
+    return augment
