@@ -201,6 +201,77 @@ def train(
 
     console = Console(quiet=quiet)
     folder = Path(out)
+    _check_folder(folder, resume)
+    config, dataset, task = prepare(
+        model,
+        data=data,
+        image_size=image_size,
+        precision=precision,
+        seed=seed,
+        weights=weights,
+        tune=tune,
+        options=options,
+        data_options=data_options,
+        task_options=task_options,
+        quiet=quiet,
+        **recipe,
+    )
+    used, tuning = config.recipe, None if tune is None else Tuning.parse(tune)
+    with backend.precision(precision):
+        network = trained = build_network(config, dataset, task)
+        probe, batches = None, dataset
+        if tuning is not None:
+            tuning.apply(network)
+        if tuning is not None and tuning.kind == "head":
+            probe = Probe(network, dataset, seed)
+            trained, batches = probe.model, probe.data
+        trainer = build_trainer(trained, task, used, used.epochs * dataset.steps_per_epoch, seed)
+    _open_folder(folder, config, resume)
+
+    state = callbacks.state_path(folder)
+    history = load_state(state, trainer)["history"] if resume and state.exists() else []
+    _announce(console, config, dataset, task, network, folder, done=len(history))
+
+    started = time.perf_counter()
+    keeper = _fit(trainer, trained, batches, folder, used, task, history, console, extra_callbacks)
+    seconds = sum(row["seconds"] for row in keeper.history)
+    console.print(
+        f"Best epoch {keeper.best_epoch} of {len(keeper.history)}; evaluating ...", highlight=False
+    )
+    final = build_network(config, dataset, task)
+    if probe is None:
+        load_weights(callbacks.best_path(folder), final)
+    else:
+        load_weights(callbacks.best_path(folder), probe.model)
+        probe.install(final)
+    _save_model(final, folder)
+    metrics = evaluate_and_report(final, dataset, task, folder, config, keeper, seconds)
+    for split, values in metrics.items():
+        figures = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+        console.print(f"{split:<10} {figures}", highlight=False)
+    console.print(
+        f"Run in {folder} (report.html) after {time.perf_counter() - started:.0f} s.",
+        highlight=False,
+    )
+    return Run(folder, config)
+
+
+def prepare(
+    model: str,
+    *,
+    data: str | Path,
+    image_size: int | tuple[int, int] | None = None,
+    precision: str = "float32",
+    seed: int = 0,
+    weights: str | None = None,
+    tune: str | None = None,
+    options: dict[str, Any] | None = None,
+    data_options: dict[str, Any] | None = None,
+    task_options: dict[str, Any] | None = None,
+    quiet: bool = False,
+    **recipe,
+) -> tuple[Config, Dataset, Task]:
+    """What a run is made of, before its network is built: see `train` for arguments and errors."""
     info = model_info(model)
     fields = {field.name for field in dataclasses.fields(Recipe)}
     if unknown := sorted(recipe.keys() - fields):
@@ -232,8 +303,6 @@ def train(
         task=info.task,
         task_options=dict(task_options or {}),
     )
-    _check_folder(folder, resume)
-
     backend.make_deterministic(seed)
     dataset = _load(config, image_size, info.input_shape[:2], quiet)
     if "batch_size" not in recipe:
@@ -251,43 +320,7 @@ def train(
         data_options={"resize": task.resize, **config.data_options, **shape},
         classes=list(dataset.info.classes),
     )
-    with backend.precision(precision):
-        network = trained = _build(config, dataset, task)
-        probe, batches = None, dataset
-        if tuning is not None:
-            tuning.apply(network)
-        if tuning is not None and tuning.kind == "head":
-            probe = Probe(network, dataset, seed)
-            trained, batches = probe.model, probe.data
-        trainer = build_trainer(trained, task, used, used.epochs * dataset.steps_per_epoch, seed)
-    _open_folder(folder, config, resume)
-
-    state = callbacks.state_path(folder)
-    history = load_state(state, trainer)["history"] if resume and state.exists() else []
-    _announce(console, config, dataset, task, network, folder, done=len(history))
-
-    started = time.perf_counter()
-    keeper = _fit(trainer, trained, batches, folder, used, task, history, console, extra_callbacks)
-    seconds = sum(row["seconds"] for row in keeper.history)
-    console.print(
-        f"Best epoch {keeper.best_epoch} of {len(keeper.history)}; evaluating ...", highlight=False
-    )
-    final = _build(config, dataset, task)
-    if probe is None:
-        load_weights(callbacks.best_path(folder), final)
-    else:
-        load_weights(callbacks.best_path(folder), probe.model)
-        probe.install(final)
-    _save_model(final, folder)
-    metrics = evaluate_and_report(final, dataset, task, folder, config, keeper, seconds)
-    for split, values in metrics.items():
-        figures = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
-        console.print(f"{split:<10} {figures}", highlight=False)
-    console.print(
-        f"Run in {folder} (report.html) after {time.perf_counter() - started:.0f} s.",
-        highlight=False,
-    )
-    return Run(folder, config)
+    return config, dataset, task
 
 
 def _weights_file(weights: str | Path) -> str:
@@ -350,7 +383,8 @@ def _fit_batch_size(recipe: Recipe, dataset: Dataset, *, scale_rate: bool) -> Re
     return dataclasses.replace(recipe, batch_size=size, learning_rate=rate)
 
 
-def _build(config: Config, dataset: Dataset, task: Task) -> keras.Model:
+def build_network(config: Config, dataset: Dataset, task: Task) -> keras.Model:
+    """The network of a run with the weights that it starts from."""
     keras.utils.set_random_seed(config.seed)
     return create_model(
         config.model,
