@@ -52,14 +52,14 @@ class AdaptiveClipping:
         agc: The threshold; see `clip_adaptively`.
         agc_excluded: Names of layers that are not clipped: the last linear layer learns better
             without (section 4.1).
-        **kwargs: Arguments of the optimiser.
+        *args, **kwargs: Arguments of the optimiser.
 
     Raises:
         ValueError: If the threshold is not positive.
     """
 
-    def __init__(self, *, agc: float, agc_excluded=("head",), **kwargs):
-        super().__init__(**kwargs)
+    def __init__(self, *args, agc: float, agc_excluded=("head",), **kwargs):
+        super().__init__(*args, **kwargs)
         if agc <= 0:
             raise ValueError(f"agc={agc!r} must be positive.")
         self.agc = agc
