@@ -184,7 +184,9 @@ def test_corners_have_finite_slopes(name, dtype):
     if name in OF_DISTRIBUTIONS:
         same = np.full((2, 3), 1 / 3, "float32")
         answer = same if name in ("l1", "l2") else np.zeros((2, 3), "float32")
-        np.testing.assert_allclose(slopes(name, same, answer), 0, atol=1e-6)
+        # |x| has a corner at 0, where backends take different slopes between -1 and 1.
+        bound = 1.0 if name == "l1" else 1e-6
+        assert np.all(np.abs(slopes(name, same, answer)) <= bound)
 
 
 def test_bfloat16_outputs_lose_nothing_but_their_own_digits():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from vislearn.losses import RetinaNetObjective, giou_loss, sigmoid_focal_loss, smooth_l1
+from vislearn.losses import RetinaNetObjective, sigmoid_focal_loss, smooth_l1
 from vislearn.ops.boxes import encode
 
 rng = np.random.default_rng(0)
@@ -27,7 +27,7 @@ def test_focal_loss_is_that_of_the_paper(alpha, gamma):
     targets = rng.integers(0, 2, (20, 3))
     expected = np.vectorize(focal)(targets, logits, alpha, gamma)
     found = numpy(sigmoid_focal_loss(targets, logits, alpha=alpha, gamma=gamma))
-    np.testing.assert_allclose(found, expected, rtol=2e-4, atol=1e-7)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
 
 
 def test_focal_loss_of_extreme_logits_is_finite():
@@ -43,15 +43,6 @@ def test_smooth_l1():
     np.testing.assert_allclose(numpy(smooth_l1(zeros, values, beta=0)), np.abs(values))
     with pytest.raises(ValueError, match=r"beta=-1"):
         smooth_l1(zeros, values, beta=-1)
-
-
-def test_giou_by_hand():
-    box = [0.0, 0, 10, 10]
-    boxes = np.array([box, [5, 0, 15, 10], [20, 0, 30, 10]], "float32")
-    targets = np.array([box, box, box], "float32")
-    # The same; a third shared and nothing left over; apart, and a third of what is around empty.
-    expected = [0, 1 - 1 / 3, 1 + 1 / 3]
-    np.testing.assert_allclose(numpy(giou_loss(targets, boxes)), expected, atol=1e-6)
 
 
 ANCHORS = np.array([[0, 0, 10, 10], [0, 0, 10, 4.5], [20, 20, 40, 40], [50, 50, 60, 60]], "float32")

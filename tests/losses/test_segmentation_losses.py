@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from vislearn.losses import Dice, PixelCrossentropy, SegmentationLoss
+from vislearn import backend
+from vislearn.losses import Dice, Jaccard, PixelCrossentropy, SegmentationLoss
 
 SHAPE = (3, 6, 5)
 
@@ -41,6 +42,12 @@ def dice(masks, logits, smooth=1.0):
     return 1 - scores.mean()
 
 
+def jaccard(masks, logits, smooth=1.0):
+    p = np.exp(log_softmax(logits))[masks != 255]  # (pixels, classes)
+    t = np.eye(p.shape[-1])[masks[masks != 255]]
+    return 1 - (((p * t).sum(0) + smooth) / ((p + t - p * t).sum(0) + smooth)).mean()
+
+
 def value(loss, masks, logits, **options):
     return float(ops.convert_to_numpy(loss(masks, logits, **options)))
 
@@ -50,27 +57,48 @@ def value(loss, masks, logits, **options):
 def test_cross_entropy(smoothing, classes):
     masks, logits = batch(classes)
     found = value(PixelCrossentropy(smoothing), masks, logits)
-    assert found == pytest.approx(cross_entropy(masks, logits, smoothing), rel=1e-5)
+    assert found == pytest.approx(cross_entropy(masks, logits, smoothing), rel=1e-6)
 
 
 def test_dice():
     masks, logits = batch()
-    assert value(Dice(), masks, logits) == pytest.approx(dice(masks, logits), rel=1e-5)
-    assert value(Dice(7.0), masks, logits) == pytest.approx(dice(masks, logits, 7.0), rel=1e-5)
+    assert value(Dice(), masks, logits) == pytest.approx(dice(masks, logits), rel=1e-6)
+    assert value(Dice(7.0), masks, logits) == pytest.approx(dice(masks, logits, 7.0), rel=1e-6)
     right = 50.0 * np.eye(4, dtype="float32")[np.where(masks == 255, 0, masks)]
     assert value(Dice(), masks, right) == pytest.approx(0, abs=1e-5)
+
+
+def test_jaccard():
+    masks, logits = batch()
+    assert value(Jaccard(), masks, logits) == pytest.approx(jaccard(masks, logits), rel=1e-6)
+    assert value(Jaccard(7.0), masks, logits) == pytest.approx(jaccard(masks, logits, 7), rel=1e-6)
+    right = 50.0 * np.eye(4, dtype="float32")[np.where(masks == 255, 0, masks)]
+    assert value(Jaccard(), masks, right) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("loss", [PixelCrossentropy(), Dice(), Jaccard()])
+def test_sure_answers_have_finite_slopes(loss, dtype):
+    masks, _ = batch()
+    one_hot = np.eye(4, dtype="float32")[np.where(masks == 255, 0, masks)]
+    for logits in (1e4 * one_hot, -1e4 * one_hot, 0 * one_hot):
+        found = backend.input_gradient(lambda x: loss(masks, x), ops.cast(logits, dtype), [])
+        assert np.all(np.isfinite(ops.convert_to_numpy(ops.cast(found, "float32"))))
 
 
 def test_sum():
     masks, logits = batch()
     found = value(SegmentationLoss(0.5, 0.1), masks, logits)
     expected = cross_entropy(masks, logits, 0.1) + 0.5 * dice(masks, logits)
-    assert found == pytest.approx(expected, rel=1e-5)
+    assert found == pytest.approx(expected, rel=1e-6)
+    found = value(SegmentationLoss(0.0, jaccard=2.0), masks, logits)
+    expected = cross_entropy(masks, logits) + 2 * jaccard(masks, logits)
+    assert found == pytest.approx(expected, rel=1e-6)
     alone = value(SegmentationLoss(0.0), masks, logits)
-    assert alone == pytest.approx(cross_entropy(masks, logits), rel=1e-5)
+    assert alone == pytest.approx(cross_entropy(masks, logits), rel=1e-6)
 
 
-@pytest.mark.parametrize("loss", [PixelCrossentropy(), Dice(), SegmentationLoss()])
+@pytest.mark.parametrize("loss", [PixelCrossentropy(), Dice(), Jaccard(), SegmentationLoss()])
 def test_ignored_pixels_change_nothing(loss):
     masks, logits = batch()
     other = logits.copy()
@@ -87,7 +115,7 @@ def test_nothing_counts():
     assert value(Dice(), masks, logits) == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.parametrize("loss", [PixelCrossentropy(), Dice(), SegmentationLoss()])
+@pytest.mark.parametrize("loss", [PixelCrossentropy(), Dice(), Jaccard(), SegmentationLoss()])
 def test_centre_of_a_larger_mask(loss):
     """The rest is odd: 2 rows of 5 are taken off the top, 1 column of 2 off the left."""
     masks, logits = batch()
@@ -105,7 +133,7 @@ def test_bfloat16_logits_give_a_float32_loss():
     assert keras.backend.standardize_dtype(found.dtype) == "float32"
     exact = ops.convert_to_numpy(ops.cast(rounded, "float32"))
     expected = cross_entropy(masks, exact) + dice(masks, exact)
-    assert float(ops.convert_to_numpy(found)) == pytest.approx(expected, rel=1e-5)
+    assert float(ops.convert_to_numpy(found)) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -114,6 +142,7 @@ def test_bfloat16_logits_give_a_float32_loss():
         (lambda: PixelCrossentropy(1.1), "label_smoothing=1.1"),
         (lambda: SegmentationLoss(label_smoothing=-0.1), "label_smoothing=-0.1"),
         (lambda: SegmentationLoss(dice=-1), "dice=-1"),
+        (lambda: SegmentationLoss(jaccard=-1), "jaccard=-1"),
         (lambda: Dice(0), "smooth=0"),
     ],
 )
@@ -122,7 +151,9 @@ def test_wrong_arguments(build, message):
         build()
 
 
-@pytest.mark.parametrize("loss", [PixelCrossentropy(0.1), Dice(2.0), SegmentationLoss(0.5, 0.1)])
+@pytest.mark.parametrize(
+    "loss", [PixelCrossentropy(0.1), Dice(2.0), Jaccard(2.0), SegmentationLoss(0.5, 0.1)]
+)
 def test_comes_back_from_its_configuration(loss):
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
     assert type(again) is type(loss)
