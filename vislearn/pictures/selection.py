@@ -57,7 +57,7 @@ def slices(
     values: Sequence[float],
     *,
     metric: str,
-    logarithmic: Collection[str] = (),
+    scales: Mapping[str, str],
     mode: str = "max",
 ):
     """The figure of each trial over each parameter, the best trial marked.
@@ -66,7 +66,8 @@ def slices(
         params: By trial the values by name.
         values: By trial the figure.
         metric: Name of the figure.
-        logarithmic: Names of the parameters that are drawn on a logarithmic axis.
+        scales: `"linear"` or `"log"` by name of a parameter that is a number; the values of the
+            others stand side by side.
         mode: `"max"` or `"min"`: which figure is best.
 
     Returns:
@@ -79,18 +80,21 @@ def slices(
         raise ValueError(f"params holds {len(params)} trials, and values {len(values)}.")
     best = int(np.argmax(values) if mode == "max" else np.argmin(values))
     with style():
+        from matplotlib.ticker import NullFormatter
+
         figure, panels = _panels([*params[0]])
         for axes, name in panels:
-            column = [row[name] for row in params]
-            if all(isinstance(v, int | float) and not isinstance(v, bool) for v in column):
-                places = column
-                if name in logarithmic:
-                    axes.set_xscale("log")
+            places = [row[name] for row in params]
+            if name in scales:
+                axes.set_xscale(scales[name])
+                axes.xaxis.set_major_formatter("{x:g}")
+                axes.xaxis.set_minor_formatter(NullFormatter())
             else:
-                labels = sorted({str(value) for value in column})
-                places = [labels.index(str(value)) for value in column]
-                axes.set_xticks(range(len(labels)), [shorten(label, 14) for label in labels])
-                axes.set_xlim(-0.5, len(labels) - 0.5)
+                labels = [str(value) for value in places]
+                distinct = sorted({*labels}, key=_natural)
+                places = [distinct.index(label) for label in labels]
+                axes.set_xticks(range(len(distinct)), [shorten(label, 14) for label in distinct])
+                axes.set_xlim(-0.5, len(distinct) - 0.5)
             axes.plot(places, values, "o", color=RIGHT, markersize=4, alpha=0.6)
             axes.plot(places[best], values[best], "o", color=WRONG, markersize=6)
             axes.set_title(name)
@@ -170,6 +174,14 @@ def coverage_bars(
         left.set_ylim(len(classes) - 0.5, -0.5)
         figure.tight_layout(w_pad=2)
     return figure
+
+
+def _natural(text: str) -> tuple[float, str]:
+    """Numbers in their order, then words in theirs."""
+    try:
+        return float(text), ""
+    except ValueError:
+        return math.inf, text
 
 
 def _panels(names: Sequence[str]):

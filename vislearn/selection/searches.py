@@ -210,7 +210,7 @@ def search(
         console.print(f"No importances: {why}.", highlight=False)
     else:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in result.importance.items())
-        console.print(f"Importance: {shares}", highlight=False, markup=False)
+        console.print(f"Importance: {shares}", highlight=False, markup=False, soft_wrap=True)
     console.print("To train with the best and measure on the test images:", highlight=False)
     console.print(f"  {result.command}", highlight=False, markup=False, soft_wrap=True)
     return result
@@ -388,12 +388,12 @@ def _write(result: Search, space: Space) -> None:
     from vislearn import pictures
 
     finished = [trial for trial in result.trials if trial.state == _FINISHED]
-    logs = {name for name, each in space.items() if isinstance(each, Range) and each.log}
+    ranges = {name: each for name, each in space.items() if isinstance(each, Range)}
     figure = pictures.slices(
         [trial.params for trial in finished],
         [trial.value for trial in finished],
         metric=result.metric,
-        logarithmic=logs,
+        scales={name: "log" if each.log else "linear" for name, each in ranges.items()},
         mode=result.mode,
     )
     pictures.save(figure, result.folder / "slices.png")
