@@ -6,10 +6,12 @@ __getattr__, __dir__, __all__ = attach(
     __name__,
     {
         "Config": "run",
+        "RateRange": "range_test",
         "Recipe": "recipes",
         "Run": "run",
         "TrainingDiverged": "callbacks",
         "default_recipe": "recipes",
+        "lr_range": "range_test",
         "train": "run",
     },
 )

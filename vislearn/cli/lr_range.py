@@ -1,0 +1,86 @@
+"""`vislearn lr-range`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vislearn.cli.base import DataOption, app, load_keras, parse_image_size, parse_values
+
+
+@app.command(name="lr-range")
+def lr_range(
+    model: Annotated[str, typer.Argument(help="Registry name; see `vislearn models`.")],
+    data: DataOption,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for lr_range.png and lr_range.json.")
+    ] = None,
+    least: Annotated[float, typer.Option(help="Learning rate of the first step.")] = 1e-6,
+    greatest: Annotated[float, typer.Option(help="Learning rate of the last step.")] = 10.0,
+    steps: Annotated[int, typer.Option(help="Steps from the least to the greatest.")] = 200,
+    image_size: Annotated[
+        str | None, typer.Option(help="Side in pixels, or HEIGHTxWIDTH; as for `train`.")
+    ] = None,
+    precision: Annotated[str, typer.Option(help="float32 or mixed_bfloat16.")] = "float32",
+    seed: Annotated[int, typer.Option(help="Of order, augmentation and initial weights.")] = 0,
+    weights: Annotated[str | None, typer.Option(help="What to start from; as for `train`.")] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="Option of the architecture, as name=value; may be repeated."),
+    ] = None,
+    recipe: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Field of the recipe, as name=value, such as optimizer=adamw; may be repeated."
+        ),
+    ] = None,
+    task_option: Annotated[
+        list[str] | None, typer.Option(help="Option of the task; may be repeated.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where TFDS data sets are prepared.")
+    ] = None,
+) -> None:
+    """Find a learning rate: train a few steps while the rate grows, and see where the loss falls.
+
+    Takes the batches, the loss and the optimiser of the model's recipe. Suggests the rate at which
+    the loss falls most steeply (for `train --learning-rate`), and draws the loss over the rate.
+
+    vislearn lr-range resnet20_cifar --data digits --out runs/range
+
+    vislearn lr-range lenet5 --data mnist --recipe optimizer=sgd --recipe batch_size=32 --steps 300
+    """
+    load_keras()
+    from rich.console import Console
+
+    from vislearn.training import lr_range as test
+
+    found = test(
+        model,
+        data=data,
+        least=least,
+        greatest=greatest,
+        steps=steps,
+        image_size=parse_image_size(image_size),
+        precision=precision,
+        seed=seed,
+        weights=weights,
+        options=parse_values(option or []),
+        task_options=parse_values(task_option or [], "--task-option"),
+        data_options={} if data_dir is None else {"data_dir": str(data_dir)},
+        **parse_values(recipe or [], "--recipe"),
+    )
+    console = Console(highlight=False, soft_wrap=True)
+    if found.suggestion is None:
+        console.print("suggestion       none: the loss falls nowhere; look at the picture")
+    else:
+        console.print(f"[bold]suggestion       {found.suggestion:.2g}[/bold], the steepest descent")
+    console.print(f"least loss / 10  {found.tenth:.2g}")
+    console.print(f"recipe           {found.usual:.2g} with {found.optimizer}")
+    console.print(
+        f"{len(found.losses)} steps, up to {found.rates[-1]:.2g}"
+        + (", where the loss diverged" if found.diverged else "")
+    )
+    if out is not None:
+        found.save(out)
+        console.print(f"Picture and figures in {out}.", markup=False)
