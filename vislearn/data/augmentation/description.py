@@ -1,7 +1,9 @@
 """What is done to the images of a data set, as a value: in Python, as a dictionary, in a file."""
 
 import dataclasses
+import functools
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +63,7 @@ class Augmentation:
         return any(operation.mixes for operation in self.operations)
 
     def __call__(self, example: Example) -> Example:
-        return importlib.import_module(ENGINES[self.engine]).apply(self, example)
+        return _engine(self.engine)(self, example)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON and YAML can write it; `from_dict` reads it."""
@@ -108,6 +110,11 @@ class Augmentation:
         import yaml
 
         return yaml.safe_dump(self.to_dict(), sort_keys=False)
+
+
+@functools.cache  # Also hides the import from AutoGraph, which would warn of it.
+def _engine(name: str) -> Callable[[Augmentation, Example], Example]:
+    return importlib.import_module(ENGINES[name]).apply
 
 
 def _operation(entry: Any) -> Operation:

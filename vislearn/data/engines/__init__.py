@@ -1,0 +1,1 @@
+"""Other libraries that carry out an `Augmentation`: a module each, with `apply`."""
