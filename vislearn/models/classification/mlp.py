@@ -20,6 +20,7 @@ import functools
 import keras
 from keras import layers
 
+from vislearn import activations
 from vislearn.layers import Maxout, RadialBasis, classification_head, preprocess
 from vislearn.registry import Paper, register
 
@@ -67,6 +68,7 @@ def mlp(
     name="mlp",
     units=(256, 84),
     activation="relu",
+    kernel_initializer="he_normal",
     dropout=0.0,
 ) -> keras.Model:
     """A multi-layer perceptron.
@@ -74,7 +76,8 @@ def mlp(
     Args:
         input_shape, num_classes, classifier_activation, preprocessing, name: See `create_model`.
         units: Outputs of each hidden layer.
-        activation: Keras activation of the hidden layers.
+        activation: Activation of the hidden layers: a name of Keras or of `vislearn.activations`.
+        kernel_initializer: Keras initialiser of their weights; see `vislearn.initializers`.
         dropout: Rate at which hidden units are dropped in training.
 
     Raises:
@@ -84,9 +87,12 @@ def mlp(
     x = preprocess(inputs, preprocessing)
     x = layers.Flatten(name="flatten")(x)
     for index, outputs in enumerate(units, start=1):
-        x = layers.Dense(outputs, activation, kernel_initializer="he_normal", name=f"dense{index}")(
-            x
-        )
+        x = layers.Dense(
+            outputs,
+            activations.get(activation),
+            kernel_initializer=kernel_initializer,
+            name=f"dense{index}",
+        )(x)
         if dropout:
             x = layers.Dropout(dropout, name=f"dropout{index}")(x)
     x = classification_head(x, num_classes, classifier_activation)
