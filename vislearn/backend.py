@@ -58,6 +58,78 @@ def describe() -> str:
     return f"jax {jax.__version__} on {jax.devices()[0].device_kind}, {os.cpu_count()} CPU cores"
 
 
+def divide_cpu(count: int) -> None:
+    """Makes several logical devices of the CPU; before the backend has computed anything.
+
+    Accelerators, where there are any, are what is trained on, and stay as they are.
+    """
+    if not is_tensorflow():
+        import jax
+
+        jax.config.update("jax_num_cpu_devices", count)
+        return
+    import tensorflow as tf
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(
+        cpu, [tf.config.LogicalDeviceConfiguration() for _ in range(count)]
+    )
+
+
+def device_names() -> list[str]:
+    """The devices of this host to train on: its accelerators, else the logical ones of its CPU."""
+    if not is_tensorflow():
+        import jax
+
+        return [f"{device.platform}:{device.id}" for device in jax.local_devices()]
+    import tensorflow as tf
+
+    found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return [device.name for device in found]
+
+
+def host_place() -> tuple[int, int]:
+    """Number of this host, from 0, and how many there are."""
+    if is_tensorflow():
+        return 0, 1
+    import jax
+
+    return jax.process_index(), jax.process_count()
+
+
+def devices_of_hosts(count: int) -> list[str]:
+    """The first `count` devices of each host on JAX, host after host, by their names."""
+    import jax
+
+    return [
+        f"{device.platform}:{device.id}"
+        for host in range(jax.process_count())
+        for device in [one for one in jax.devices() if one.process_index == host][:count]
+    ]
+
+
+def mirrored(devices: Sequence[str]):
+    """TensorFlow's strategy with a copy of the weights on each device."""
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(list(devices))
+
+
+def sum_before_clipping(optimizer) -> None:
+    """Sums gradients over TensorFlow's replicas before the optimiser sees them.
+
+    Keras sums them behind the clipping, so that each replica would clip its part by itself.
+    """
+    apply, total = optimizer.apply, optimizer._all_reduce_sum_gradients
+
+    def apply_sums(gradients, variables=None):
+        variables = optimizer._trainable_variables if variables is None else list(variables)
+        return apply([sums for sums, _ in total(zip(gradients, variables, strict=True))], variables)
+
+    optimizer.apply = apply_sums
+    optimizer._all_reduce_sum_gradients = list
+
+
 def convolves_in_groups() -> bool:
     """Whether a grouped convolution is one fast operation here, its gradient included."""
     if is_tensorflow():
@@ -190,6 +262,34 @@ def run_stateless(
         result = function()
     after = tuple([scope.get_current_value(variable) for variable in group] for group in groups)
     return result, after
+
+
+def run_if(condition, function: Callable[[], Any], state: Sequence) -> None:
+    """Calls a function that assigns to variables, if a scalar tensor says so.
+
+    Args:
+        condition: A boolean scalar.
+        function: Without arguments and result.
+        state: All Keras variables that the function reads or assigns.
+    """
+    if is_tensorflow():
+        import tensorflow as tf
+
+        def called():
+            function()
+            return True
+
+        tf.cond(condition, called, lambda: False)
+        return
+    import jax
+
+    def called(values):
+        _, (after,) = run_stateless(function, (state,), (values,))
+        return after
+
+    after = jax.lax.cond(condition, called, lambda values: values, [v.value for v in state])
+    for variable, value in zip(state, after, strict=True):
+        variable.assign(value)
 
 
 def compiled(function: Callable, model: keras.Model | None = None) -> Callable:

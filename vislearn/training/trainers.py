@@ -5,6 +5,7 @@ from typing import Any, Protocol
 import keras
 from keras import ops
 
+from vislearn.training.accumulation import Accumulated
 from vislearn.training.penalties import penalize
 from vislearn.training.recipes import Recipe, build_optimizer
 from vislearn.training.transfer import layer_rates, with_layer_rates
@@ -75,7 +76,7 @@ def build_trainer(network: keras.Model, task, recipe: Recipe, steps: int, seed: 
         network: A model of the registry.
         task: Its task.
         recipe: How it is trained.
-        steps: Optimiser steps of the whole training.
+        steps: Batches of the whole training.
         seed: Seed of what is drawn while training.
     """
     if recipe.loss is not None and not task.names_loss:
@@ -86,6 +87,8 @@ def build_trainer(network: keras.Model, task, recipe: Recipe, steps: int, seed: 
             raise ValueError(f"l1={recipe.l1}, l2={recipe.l2}: {network.name} has several losses.")
         if recipe.layer_decay < 1:
             raise ValueError(f"layer_decay={recipe.layer_decay}: {network.name} has several rates.")
+        if recipe.accumulate > 1:
+            raise ValueError(f"accumulate={recipe.accumulate}: {network.name} has several losses.")
         return own
     if recipe.l1 or recipe.l2:
         penalize(network, l1=recipe.l1, l2=recipe.l2, layers=recipe.penalized)
@@ -95,8 +98,10 @@ def build_trainer(network: keras.Model, task, recipe: Recipe, steps: int, seed: 
     else:
         # An empty list would make Keras look for a target of each output.
         trainer, loss, metrics = ObjectiveTrainer(network, objective, seed), None, None
-    optimizer = build_optimizer(recipe, steps)
+    optimizer = build_optimizer(recipe, max(1, steps // recipe.accumulate))
     if recipe.layer_decay < 1:
         optimizer = with_layer_rates(optimizer, layer_rates(network, recipe.layer_decay))
+    if recipe.accumulate > 1:
+        optimizer = Accumulated(optimizer, recipe.accumulate)
     trainer.compile(optimizer=optimizer, loss=loss, metrics=metrics)
     return trainer
