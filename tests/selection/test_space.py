@@ -51,7 +51,7 @@ def test_a_name_twice_and_no_name():
 def test_draws_follow_their_distribution():
     rng = np.random.default_rng(0)
     rates = np.array([Range(1e-4, 1e-1, log=True).draw(rng) for _ in range(3000)])
-    assert 1e-4 <= rates.min() and rates.max() <= 1e-1
+    assert rates.min() >= 1e-4 and rates.max() <= 1e-1
     for decade in (1e-4, 1e-3, 1e-2):  # A third in each order of magnitude.
         assert abs(np.mean((rates >= decade) & (rates < 10 * decade)) - 1 / 3) < 0.04
     epochs = [Range(5, 8).draw(rng) for _ in range(4000)]

@@ -1,0 +1,171 @@
+"""Search: reproducible proposals, the test split never, and killed ones go on."""
+
+import json
+import shlex
+import sys
+
+import numpy as np
+import pytest
+
+from vislearn.selection import search
+from vislearn.selection.searches import Trial, _arguments, _command, _importance, _propose
+from vislearn.selection.space import parse_space
+from vislearn.training import Run
+
+SPACE = ["learning_rate=log:1e-3..1e-1", "optimizer=sgd,adamw", "seed=0,1"]
+
+
+def start(guarded, out, **more):
+    arguments = {"trials": 3, "trial_epochs": 2, "batch_size": 8, "space": SPACE, **more}
+    return search(
+        "linear_classifier",
+        data=guarded,
+        out=out,
+        quiet=True,
+        data_options={"strict": True},  # The test split would raise.
+        **arguments,
+    )
+
+
+def without_times(trials):
+    return [(trial.params, trial.state, trial.value) for trial in trials]
+
+
+@pytest.fixture(scope="module")
+def whole(guarded, tmp_path_factory):
+    return start(guarded, tmp_path_factory.mktemp("search") / "whole")
+
+
+@pytest.mark.tensorflow
+def test_each_trial_is_a_run_judged_by_its_validation_images(whole):
+    for trial in whole.trials:
+        run = Run.open(whole.folder / f"trial_{trial.number:03}")
+        assert run.metrics() == {"validation": run.metrics()["validation"]}
+        assert trial.value == run.metrics()["validation"]["accuracy"]
+        assert run.config.recipe.epochs == 2 and run.config.seed == trial.params["seed"]
+        assert run.config.recipe.learning_rate == trial.params["learning_rate"]
+    assert whole.best.value == max(trial.value for trial in whole.trials)
+    best = json.loads((whole.folder / "best.json").read_text())
+    assert best["params"] == whole.best.params and best["command"] == whole.command
+    assert (whole.folder / "slices.png").stat().st_size > 5000
+
+
+@pytest.mark.tensorflow
+def test_a_killed_one_goes_on_where_it_stopped(guarded, whole, killed, tmp_path):
+    out = tmp_path / "search"
+    killed(3)  # After the first epoch of the second trial.
+    with pytest.raises(KeyboardInterrupt):
+        start(guarded, out)
+    states = [row["state"] for row in json.loads((out / "trials.json").read_text())]
+    assert states == ["finished", "running"]
+    assert len(Run.open(out / "trial_002").history()) == 1
+    found = start(guarded, out, resume=True)
+    assert without_times(found.trials) == without_times(whole.trials)
+    assert found.trials[0].seconds == json.loads((out / "trials.json").read_text())[0]["seconds"]
+    with pytest.raises(ValueError, match="has search_seed=0, not 1"):
+        start(guarded, out, resume=True, search_seed=1)
+
+
+@pytest.mark.tensorflow
+def test_a_trial_that_diverges_is_a_result(guarded, tmp_path):
+    space = ["learning_rate=0.01,1e38"]
+    more = {"optimizer": "sgd", "method": "grid", "trials": None}
+    found = start(guarded, tmp_path / "grid", space=space, **more)
+    assert [trial.state for trial in found.trials] == ["finished", "diverged"]
+    assert found.best.params == {"learning_rate": 0.01}
+
+
+def test_proposals():
+    space = parse_space(["learning_rate=log:1e-3..1e-1:3", "optimizer=sgd,adamw"])
+    random = [_propose("random", n, space, [], "max", 0) for n in range(1, 9)]
+    assert random == [_propose("random", n, space, [], "max", 0) for n in range(1, 9)]
+    assert random != [_propose("random", n, space, [], "max", 1) for n in range(1, 9)]
+    grid = [_propose("grid", n, space, [], "max", 0) for n in range(1, 7)]
+    assert len({tuple(params.values()) for params in grid}) == 6
+
+
+def judged(method: str, mode: str, count: int) -> list[Trial]:
+    """Trials whose figure is best where the learning rate is 1e-2; `width` does not matter."""
+    pytest.importorskip("optuna")
+    space = parse_space(["learning_rate=log:1e-5..1e1", "width=[4],[8]"])
+    trials = []
+    for number in range(1, count + 1):
+        params = _propose(method, number, space, trials, mode, 0)
+        miss = abs(np.log10(params["learning_rate"]) + 2)
+        trials.append(Trial(number, params, "finished", miss if mode == "min" else -miss))
+    return trials
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_bayesian_search_learns_from_its_trials(mode):
+    bayesian, random = (judged(method, mode, 30) for method in ("bayesian", "random"))
+    late = [np.mean([abs(trial.value) for trial in trials[-10:]]) for trials in (bayesian, random)]
+    assert late[0] < 0.5 * late[1]
+    assert [trial.params for trial in judged("bayesian", mode, 15)] == [
+        trial.params for trial in bayesian[:15]
+    ]
+    assert {type(trial.params["width"]) for trial in bayesian} == {list}
+
+
+def test_importance_finds_what_matters():
+    trials = judged("random", "max", 25)
+    space = parse_space(["learning_rate=log:1e-5..1e1", "width=[4],[8]"])
+    found = _importance(trials, space, "max")
+    assert found["learning_rate"] > 0.9 and sum(found.values()) == pytest.approx(1)
+    assert [*found] == ["learning_rate", "width"]
+    assert _importance(trials[:1], space, "max") is None
+
+
+@pytest.mark.tensorflow
+def test_the_command_trains_with_what_was_found(monkeypatch):
+    import vislearn.training
+    from vislearn import cli
+
+    seen = {}
+    monkeypatch.setattr(vislearn.training, "train", lambda model, **all: seen.update(all))
+    training = {
+        "epochs": 30,
+        "image_size": (24, 32),
+        "weights": "a run/model.keras",
+        "options": {"filters": [4, 8]},
+        "data_options": {"strict": True, "data_dir": "data sets"},
+    }
+    params = {
+        "learning_rate": 0.0123456789012345,
+        "clip_norm": None,
+        "seed": 3,
+        "option.name_of": "a b",
+        "objective.beta": 4.0,
+        "task_option.schedule": "cosine",
+    }
+    expected = _arguments(training, params)
+    words = shlex.split(_command("lenet5", "my photos", expected))
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert not end.value.code
+    assert seen["data"] == "my photos"
+    for name, value in expected.items():
+        assert seen[name] == value, name
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"space": ["learning_rat=1,2"]}, "--space learning_rat is no field"),
+        ({"space": ["optimizer=sgd,sgdd"]}, "optimizer='sgdd' must be"),
+        ({"space": ["batch_size=4,8"]}, "batch_size=8 is given, and also searched"),
+        ({"space": ["learning_rate=1e-3..1e-1"], "method": "grid"}, "number of points"),
+        ({"method": "genetic"}, "method='genetic' must be one of"),
+        ({"trials": 0}, "trials=0 must be"),
+    ],
+)
+def test_wrong_arguments(wrong, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        start(tmp_path, tmp_path / "out", **wrong)
+    assert not (tmp_path / "out").exists()
+
+
+def test_generators_have_no_figure(tmp_path):
+    with pytest.raises(ValueError, match="no figure tells"):
+        search("ddpm", data="digits", out=tmp_path / "out", space=["epochs=1,2"])
