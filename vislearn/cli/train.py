@@ -120,6 +120,12 @@ def train(
     vislearn train resnet50 --data photos --out runs/tuned --weights imagenet --tune stages:1
 
     vislearn train resnet18 --data others --out runs/others --weights runs/photos --tune head
+
+    Another loss with its options, and a penalty on some layers:
+
+    vislearn train mlp --data digits --out runs/hinge --recipe loss=cubed_hinge --objective margin=1
+
+    vislearn train mlp --data digits --out runs/sparse --recipe l1=1e-4 --recipe penalized=dense1
     """
     load_keras()
     from vislearn.training import Recipe

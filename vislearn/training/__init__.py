@@ -10,8 +10,11 @@ __getattr__, __dir__, __all__ = attach(
         "Recipe": "recipes",
         "Run": "run",
         "TrainingDiverged": "callbacks",
+        "activation_statistics": "statistics",
         "default_recipe": "recipes",
+        "gradient_statistics": "statistics",
         "lr_range": "range_test",
+        "penalize": "penalties",
         "train": "run",
     },
 )

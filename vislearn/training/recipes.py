@@ -2,12 +2,14 @@
 
 import dataclasses
 import math
+import re
 from typing import Any
 
 from vislearn.training.adaptive_clipping import ADAPTIVE
 from vislearn.training.optimizers import OPTIMIZERS, check_options
 from vislearn.training.schedules import SCHEDULES, build_schedule
 
+DROPOUT_SCHEDULE = re.compile("(early|linear|late):([1-9][0-9]*)")
 # Normalisation and biases are not decayed (Goyal et al. 2017, arXiv:1706.02677, section 5.1), nor
 # are tokens, or the centres and widths of radial basis functions: 0 is no simpler place for them.
 NOT_DECAYED = (
@@ -52,16 +54,22 @@ class Recipe:
             optimiser sees, as opposed to weight decay (see `vislearn.training.penalties`).
         penalized: Wildcard of the layers whose weights `l1` and `l2` are about.
         label_smoothing: Probability mass spread over all classes.
-        augment: Name of an augmentation of `load_dataset`.
+        augment: What `load_dataset` does to training images: the name of a preset, or the
+            dictionary of an `Augmentation` (its YAML file, when passed to `train`).
         clip_norm: Largest global norm of the gradient; None for no clipping.
         clip_value: Largest absolute value of any of its numbers; None for no clipping.
         agc: Adaptive clipping: the largest norm of a unit's gradient beside that of its weights
             (arXiv:2102.06171), the head's excepted; None for none.
+        sam: Radius of sharpness-aware minimisation (arXiv:2010.01412), which takes two passes a
+            step; 0.05 is usual, None for none.
         patience: Epochs without a better validation metric after which training stops.
         momentum: Of `"momentum"` and `"nesterov"`, or the first beta of Adam; others have none.
         ema: Decay a step of a moving average of the weights, which is then what is validated and
             kept (Polyak and Juditsky 1992); 0 for none.
         layer_decay: Factor on the learning rate from each stage to the one before; 1 for one rate.
+        dropout_schedule: `"early:N"`, dropout and stochastic depth in the first N epochs only
+            (arXiv:2303.01500); `"linear:N"`, with rates that fall to zero over these; `"late:N"`,
+            none in the first N; None for all of the training.
         objective: Options of the family's objective, such as `{"beta": 4.0}`.
     """
 
@@ -77,14 +85,16 @@ class Recipe:
     l2: float = 0.0
     penalized: str = "*"
     label_smoothing: float = 0.1
-    augment: str = "standard"
+    augment: str | dict[str, Any] = "standard"
     clip_norm: float | None = None
     clip_value: float | None = None
     agc: float | None = None
+    sam: float | None = None
     patience: int = 15
     momentum: float = 0.9
     ema: float = 0.0
     layer_decay: float = 1.0
+    dropout_schedule: str | None = None
     objective: dict[str, Any] = dataclasses.field(default_factory=dict)
     optimizer_options: dict[str, Any] = dataclasses.field(default_factory=dict)
     schedule_options: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -102,12 +112,19 @@ class Recipe:
             ("weight_decay", "at least 0", 0 <= self.weight_decay < math.inf),
             ("l1", "at least 0", 0 <= self.l1 < math.inf),
             ("l2", "at least 0", 0 <= self.l2 < math.inf),
+            ("penalized", "a wildcard of layer names", isinstance(self.penalized, str)),
             ("label_smoothing", "between 0 and 1", 0 <= self.label_smoothing <= 1),
             ("clip_norm", "positive", self.clip_norm is None or self.clip_norm > 0),
             ("clip_value", "positive", self.clip_value is None or self.clip_value > 0),
             ("agc", "positive", self.agc is None or self.agc > 0),
+            ("sam", "positive", self.sam is None or self.sam > 0),
             ("momentum", "at least 0 and below 1", 0 <= self.momentum < 1),
             ("ema", "at least 0 and below 1", 0 <= self.ema < 1),
+            (
+                "dropout_schedule",
+                "early:N, linear:N or late:N",
+                self.dropout_schedule is None or DROPOUT_SCHEDULE.fullmatch(self.dropout_schedule),
+            ),
             ("layer_decay", "above 0 and at most 1", 0 < self.layer_decay <= 1),
         ):
             if not holds:
