@@ -38,6 +38,7 @@ def rate_range(found):
         # The start and the valley fill the picture; what diverges leaves it.
         axes.set_ylim(low - 0.1 * (high - low), high + 0.35 * (high - low))
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda rate, _: f"{rate:g}")  # The style knows no formulas.
         axes.set_title(f"{found.model} on {found.data}, {found.optimizer}")
         axes.set_xlabel("learning rate")
         axes.set_ylabel("loss")
@@ -70,7 +71,7 @@ def schedules(rates: Mapping[str, Sequence[float]]):
     rows = math.ceil(len(rates) / columns)
     with style():
         figure = new_figure(1.9 * columns, 1.5 * rows)
-        grid = figure.subplots(rows, columns, squeeze=False, sharey=True, sharex=True).ravel()
+        grid = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
         for axes, (name, values) in zip(grid, rates.items(), strict=False):
             axes.plot(values, color=RIGHT)
             axes.set_title(name, fontsize=8)
@@ -78,7 +79,9 @@ def schedules(rates: Mapping[str, Sequence[float]]):
             axes.set_axisbelow(True)
         for axes in grid[len(rates) :]:
             axes.set_axis_off()
-        figure.supxlabel("step", fontsize=8, color=NEUTRAL)
-        figure.supylabel("learning rate", fontsize=8, color=NEUTRAL)
+        for axes in grid[max(0, len(rates) - columns) : len(rates)]:
+            axes.set_xlabel("step")
+        for axes in grid[::columns]:
+            axes.set_ylabel("learning rate")
         figure.tight_layout()
     return figure
