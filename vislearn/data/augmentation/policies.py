@@ -43,16 +43,7 @@ def rand_augment(
         value=augmentation.fill_value,
     )
     images = example["images"]
-    pixels = _toned(images, drawn, strength)
-    colour, sharpness = (
-        tf.reduce_prod(1 + FACTOR * _where(drawn, name, strength), axis=0)
-        for name in ("colour", "sharpness")
-    )
-    if images.shape[-1] == 3:
-        grey = tf.reduce_sum(pixels * LUMA, axis=-1, keepdims=True)
-        pixels = draws.where(colour == 1, pixels, grey + draws.of_images(colour) * (pixels - grey))
-    # The smooth image has 5 parts of a pixel and one of each neighbour: 9 / 13 of the way.
-    pixels = colours.sharpened(pixels, (sharpness - 1) * 9 / 13)
+    pixels = _blended(_toned(images, drawn, strength), drawn, strength)
     return {**example, "images": draws.like(pixels, images)}
 
 
@@ -66,26 +57,25 @@ def augmix(run: list[AugMix], example: Example, seed, augmentation: Augmentation
     images = example["images"]
     batch = tf.shape(images)[0]
     which, what, how, depth, weights, weight = tf.unstack(tf.random.split(seed, 6))
-    layers = (operation.width, operation.depth, batch)
+    # Every chain is a batch of its own: (depth, width * batch).
+    layers, chains = (operation.depth, operation.width * batch), (operation.width * batch,)
     drawn = tf.random.stateless_uniform(layers, what, 0, len(AUGMIX_NAMES), tf.int32)
-    depths = tf.random.stateless_uniform(
-        (operation.width, 1, batch), depth, 1, operation.depth + 1, tf.int32
-    )
+    depths = tf.random.stateless_uniform(chains, depth, 1, operation.depth + 1, tf.int32)
     kept = tf.range(operation.depth)[:, tf.newaxis] < depths
     drawn = tf.where(kept, drawn, NAMES.index("identity"))
     strength = operation.severity / 10 * draws.uniform(layers, how)
+    chained = tf.tile(images, (operation.width, 1, 1, 1))
+    movement = _movement(drawn, strength, chained)
+    chained = geometry.move_images(chained, movement, augmentation.fill, augmentation.fill_value)
+    chained = _toned(chained, drawn, strength)
     # A Dirichlet variable is made of gamma variables; in double precision, as they may be tiny.
     shares = tf.random.stateless_gamma(
         (operation.width, batch), weights, operation.alpha, dtype=tf.float64
     )
     shares = tf.cast(shares / tf.reduce_sum(shares, axis=0), tf.float32)
-
+    chained *= draws.of_images(tf.reshape(shares, (-1,)))
+    mixed = tf.add_n(tf.split(chained, operation.width))
     pixels = tf.cast(images, tf.float32)
-    mixed = tf.zeros_like(pixels)
-    for chain in range(operation.width):
-        movement = _movement(drawn[chain], strength[chain], images)
-        moved = geometry.move_images(images, movement, augmentation.fill, augmentation.fill_value)
-        mixed += draws.of_images(shares[chain]) * _toned(moved, drawn[chain], strength[chain])
     weight = draws.beta((batch,), weight, operation.alpha)
     weight = draws.of_images(tf.where(draws.chosen(operation, batch, which), weight, 0.0))
     return {**example, "images": draws.like(pixels + weight * (mixed - pixels), images)}
@@ -195,6 +185,21 @@ def _layer(table, counts, drawn, strength, channels: int):
         here = (drawn == NAMES.index(name))[:, tf.newaxis]
         table = tf.where(here, tf.clip_by_value(tf.round(result), 0.0, 255.0), table)
     return table
+
+
+def _blended(pixels, drawn, strength):
+    """Images, float32, after those layers that change their colour and sharpness."""
+    import tensorflow as tf
+
+    colour, sharpness = (
+        tf.reduce_prod(1 + FACTOR * _where(drawn, name, strength), axis=0)
+        for name in ("colour", "sharpness")
+    )
+    if pixels.shape[-1] == 3:
+        grey = tf.reduce_sum(pixels * LUMA, axis=-1, keepdims=True)
+        pixels = draws.where(colour == 1, pixels, grey + draws.of_images(colour) * (pixels - grey))
+    # Smooth means 5 parts of a pixel and one of each neighbour: 9 / 13 of the way to the mean.
+    return colours.sharpened(pixels, (sharpness - 1) * 9 / 13)
 
 
 def _where(drawn, name: str, strength):
