@@ -29,7 +29,7 @@ EXPECTED = {
 def test_equation(name):
     arguments = (REAL, FAKE) if name.startswith("discriminator") else (FAKE,)
     found = getattr(adversarial, name)(*arguments)
-    np.testing.assert_allclose(float(found), EXPECTED[name], rtol=1e-5)
+    np.testing.assert_allclose(float(found), EXPECTED[name], rtol=1e-6)
 
 
 def test_pairs():

@@ -236,6 +236,11 @@ def test_unfit_arguments_are_refused(arguments, message):
         ClassificationLoss(**arguments)
 
 
+def test_a_single_output_is_no_classifier():
+    with pytest.raises(ValueError, match="need at least 2 classes"):
+        ClassificationLoss()(np.zeros(4), np.zeros((4, 1), "float32"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "y", "message"),
     [

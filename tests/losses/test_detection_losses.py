@@ -80,7 +80,7 @@ def test_objective_sums_over_anchors_and_divides_by_those_with_an_object():
     assert float(twice["boxes"]) == pytest.approx(boxes / 2, rel=1e-4)
 
 
-@pytest.mark.parametrize("box_loss", ["l1", "giou"])
+@pytest.mark.parametrize("box_loss", ["l1", "iou", "giou", "diou", "ciou"])
 def test_objective_of_a_perfect_answer_is_nothing(box_loss):
     label = np.take_along_axis(LABELS, np.maximum(MATCH, 0), axis=1)
     target = (MATCH[..., None] >= 0) & (label[..., None] == np.arange(3))

@@ -10,7 +10,7 @@ def test_bernoulli():
     x, logits = rng.uniform(size=(3, 4, 5, 2)), rng.normal(size=(3, 4, 5, 2))
     p = 1 / (1 + np.exp(-logits))
     expected = np.sum(x * np.log(p) + (1 - x) * np.log(1 - p), axis=(1, 2, 3))
-    np.testing.assert_allclose(elbo.bernoulli_log_likelihood(x, logits), expected, rtol=1e-5)
+    np.testing.assert_allclose(elbo.bernoulli_log_likelihood(x, logits), expected, rtol=1e-6)
 
 
 def test_bernoulli_is_finite_where_the_sigmoid_rounds():
@@ -24,7 +24,7 @@ def test_gaussian():
     mean = 1 / (1 + np.exp(-logits))
     density = np.exp(-((x - mean) ** 2) / (2 * deviation**2)) / (deviation * np.sqrt(2 * np.pi))
     found = elbo.gaussian_log_likelihood(x, logits, deviation)
-    np.testing.assert_allclose(found, np.log(density).sum(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(found, np.log(density).sum(axis=1), rtol=1e-6)
 
 
 def test_divergence_is_that_of_samples():

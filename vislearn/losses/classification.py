@@ -32,12 +32,19 @@ def l2(y, o):
 
 
 def expectation(y, o):
-    """sum_j |y_j - p_j|: twice the expected error rate of drawing the class from p (L1 o sigma)."""
+    """sum_j |y_j - p_j| (L1 o sigma).
+
+    For a single true class it is 2 (1 - p_true): twice the error rate of drawing classes from p.
+    """
     return l1(y, ops.softmax(o))
 
 
 def regularized_expectation(y, o):
-    """sum_j (y_j - p_j)^2: 1 - 2 p_true + sum_j p_j^2, which also rewards a flat p (L2 o sigma)."""
+    """sum_j (y_j - p_j)^2 (L2 o sigma).
+
+    For a single true class it is 1 - 2 p_true + sum_j p_j^2: the expected errors, and a price for
+    being sure.
+    """
     return l2(y, ops.softmax(o))
 
 
@@ -189,6 +196,8 @@ class ClassificationLoss(keras.losses.Loss):
     def _targets(self, y_true, y_pred):
         """What the formula takes, `(batch, classes)`."""
         classes = y_pred.shape[-1]
+        if classes < 2:
+            raise ValueError(f"Outputs of the shape {tuple(y_pred.shape)} need at least 2 classes.")
         if len(y_true.shape) == 2 and y_true.shape[1] == classes:
             if self.formula not in OF_DISTRIBUTIONS and not self.signs:
                 raise ValueError(
