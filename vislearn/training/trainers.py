@@ -6,8 +6,10 @@ import keras
 from keras import ops
 
 from vislearn.training.accumulation import Accumulated
+from vislearn.training.dropout_schedule import schedule_dropout
 from vislearn.training.penalties import penalize
 from vislearn.training.recipes import Recipe, build_optimizer
+from vislearn.training.sharpness import SharpnessAware, SharpnessAwareModel
 from vislearn.training.transfer import layer_rates, with_layer_rates
 
 
@@ -69,6 +71,15 @@ class ObjectiveTrainer(keras.Model):
         )
 
 
+class SharpnessAwareObjectiveTrainer(SharpnessAware, ObjectiveTrainer):
+    """Trains a network on an objective with sharpness-aware minimisation.
+
+    Args:
+        network, objective, seed: See `ObjectiveTrainer`.
+        radius: See `SharpnessAware`.
+    """
+
+
 def build_trainer(network: keras.Model, task, recipe: Recipe, steps: int, seed: int = 0):
     """The compiled model whose `fit` trains the network.
 
@@ -87,17 +98,31 @@ def build_trainer(network: keras.Model, task, recipe: Recipe, steps: int, seed: 
             raise ValueError(f"l1={recipe.l1}, l2={recipe.l2}: {network.name} has several losses.")
         if recipe.layer_decay < 1:
             raise ValueError(f"layer_decay={recipe.layer_decay}: {network.name} has several rates.")
+        if recipe.sam is not None:
+            raise ValueError(f"sam={recipe.sam}: {network.name} has several losses.")
         if recipe.accumulate > 1:
             raise ValueError(f"accumulate={recipe.accumulate}: {network.name} has several losses.")
+        if recipe.dropout_schedule is not None:
+            raise ValueError(
+                f"dropout_schedule={recipe.dropout_schedule}: {network.name} has several networks."
+            )
         return own
+    if recipe.dropout_schedule is not None:
+        network = schedule_dropout(network, recipe.dropout_schedule, steps // recipe.epochs)
     if recipe.l1 or recipe.l2:
         penalize(network, l1=recipe.l1, l2=recipe.l2, layers=recipe.penalized)
     objective = task.objective(network, recipe)
     if objective is None:
         trainer, loss, metrics = network, task.loss(recipe), task.metrics()
+        if recipe.sam is not None:
+            trainer = SharpnessAwareModel(network, radius=recipe.sam)
     else:
         # An empty list would make Keras look for a target of each output.
-        trainer, loss, metrics = ObjectiveTrainer(network, objective, seed), None, None
+        loss = metrics = None
+        if recipe.sam is None:
+            trainer = ObjectiveTrainer(network, objective, seed)
+        else:
+            trainer = SharpnessAwareObjectiveTrainer(network, objective, seed, radius=recipe.sam)
     optimizer = build_optimizer(recipe, max(1, steps // recipe.accumulate))
     if recipe.layer_decay < 1:
         optimizer = with_layer_rates(optimizer, layer_rates(network, recipe.layer_decay))
