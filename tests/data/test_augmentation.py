@@ -449,7 +449,7 @@ def test_tones_are_those_of_pillow_one_after_the_other(strength):
         # Pillow cuts off where we round, which the second may make more of.
         differing = np.abs(np.asarray(expected).astype(float) - result)
         assert differing.mean() < (3 if "equalize" in pair else 2), pair
-        assert np.quantile(differing, 0.95) <= (6 if "equalize" in pair else 4), pair
+        assert np.quantile(differing, 0.95) <= (10 if "equalize" in pair else 4), pair
 
 
 @pytest.mark.parametrize(("name", "kind"), [("colour", "Color"), ("sharpness", "Sharpness")])
