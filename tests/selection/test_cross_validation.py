@@ -35,13 +35,13 @@ def test_every_image_is_predicted_once_by_a_network_that_never_saw_it(guarded, w
     with np.load(whole.folder / "predictions.npz") as file:
         found = {name: file[name] for name in file.files}
     expected = sorted(map(str, (guarded / "train").rglob("*.png")))
-    assert sorted(found["file"].tolist()) == expected
+    assert sorted(found["path"].tolist()) == expected
     for number in (1, 2):
         mine = found["fold"] == number
         assert sorted(np.bincount(found["truth_labels"][mine])) == [15, 15]
         data = Run.open(whole.folder / f"fold_{number}").data()
         learned = {*map(str, data.paths("train")), *map(str, data.paths("validation"))}
-        assert learned == {*expected} - {*found["file"][mine]}
+        assert learned == {*expected} - {*found["path"][mine]}
         accuracy = np.mean(found["answer_class_id"][mine] == found["truth_labels"][mine])
         assert whole.folds[number - 1]["accuracy"] == pytest.approx(accuracy)
 

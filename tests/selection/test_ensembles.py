@@ -108,7 +108,7 @@ def runs(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("runs")
     return [
-        train(name, data="digits", out=folder / name, epochs=3, seed=seed, quiet=True).folder
+        train(name, data="digits", out=folder / name, epochs=2, seed=seed, quiet=True).folder
         for seed, name in enumerate(("linear_classifier", "mlp"))
     ]
 
@@ -159,7 +159,7 @@ def test_conformal_of_a_run(runs):
     assert found["test"]["images"] == data.info.counts["test"]
     # 360 test images after 180 of calibration: three standard errors of both together.
     assert abs(found["test"]["coverage"] - 0.9) < 0.09
-    assert 0.8 < found["test"]["mean_size"] < 3
+    assert 0.8 < found["test"]["mean_size"] < 5
     assert json.loads((runs[1] / "conformal_lac.json").read_text()) == found
     assert (runs[1] / "conformal_lac.png").stat().st_size > 5000
     with pytest.raises(ValueError, match="calibration images"):

@@ -16,7 +16,7 @@ SPACE = ["learning_rate=log:1e-3..1e-1", "optimizer=sgd,adamw", "seed=0,1"]
 
 
 def start(guarded, out, **more):
-    arguments = {"trials": 3, "trial_epochs": 2, "batch_size": 8, "space": SPACE, **more}
+    arguments = {"trials": 2, "trial_epochs": 2, "batch_size": 8, "space": SPACE, **more}
     return search(
         "linear_classifier",
         data=guarded,

@@ -54,7 +54,7 @@ class CrossValidation:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
-        return {**dataclasses.asdict(self), "folder": str(self.folder)}
+        return {**dataclasses.asdict(self), "folder": str(self.folder), "folds": [*self.folds]}
 
 
 def cross_validate(
@@ -167,7 +167,7 @@ def _write(result: CrossValidation, answers, truths, files) -> None:
         **{f"truth_{name}": value for name, value in _stack(truths).items()},
     }
     if files:
-        arrays["file"] = np.array(files)
+        arrays["path"] = np.array(files)
     path = result.folder / "predictions.npz"
     write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
     pictures.save(pictures.fold_metrics(result.folds), result.folder / "folds.png")
