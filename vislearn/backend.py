@@ -115,6 +115,15 @@ def mirrored(devices: Sequence[str]):
     return tf.distribute.MirroredStrategy(list(devices))
 
 
+def is_mirrored() -> bool:
+    """Whether what is built here gets a copy on each of several devices of TensorFlow."""
+    if not is_tensorflow():
+        return False
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync > 1
+
+
 def sum_before_clipping(optimizer) -> None:
     """Sums gradients over TensorFlow's replicas before the optimiser sees them.
 

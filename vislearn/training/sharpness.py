@@ -20,21 +20,22 @@ class SharpnessAware:
 
     Both passes draw the same dropout masks, so that both gradients are those of one function. Batch
     normalisation takes the batch's own statistics in both; its moving statistics learn from the
-    first pass alone, since the weights of the second are nowhere used. With several devices on
-    TensorFlow each goes up by the gradient of its own share, as in the paper's section 4.1; on JAX
-    by that of the whole batch.
+    first pass alone, since the weights of the second are nowhere used.
 
     Args:
         radius: How far up the weights go, rho in the paper, which takes 0.05 without tuning.
 
     Raises:
-        ValueError: If the radius is not positive.
+        ValueError: If the radius is not positive, or under several devices of TensorFlow, whose
+            copies of the weights can't go up each by itself.
     """
 
     def __init__(self, *args, radius: float, **kwargs):
         super().__init__(*args, **kwargs)
         if radius <= 0:
             raise ValueError(f"radius={radius!r} must be positive.")
+        if backend.is_mirrored():
+            raise ValueError(f"{radius=} goes with one device on TensorFlow; on JAX with several.")
         self.radius = radius
 
     def train_step(self, *arguments):
