@@ -223,6 +223,90 @@ def evaluation_table(rows: Sequence[dict[str, Any]]):
     return table
 
 
+def measure_uncertainty(
+    targets: Iterable[str | Path],
+    data: str,
+    *,
+    samples: int,
+    seed: int = 0,
+    split: str | None = None,
+    limit: int | None = None,
+    data_dir: str | Path | None = None,
+) -> list[dict[str, Any]]:
+    """How sure the networks of runs are, by Monte-Carlo dropout; see `training.monte_carlo`.
+
+    Args:
+        targets: Folders of training runs of classifiers that have dropout.
+        data, split, limit, data_dir: See `evaluate_targets`.
+        samples: Answers to each image.
+        seed: Seed of the dropout.
+
+    Returns:
+        A dictionary a run: target, split, images, samples, `accuracy` without dropout and of the
+        mean answer, and the means of `entropy` and `mutual_information` in nats over all images,
+        and over those that the mean answer has right and wrong (None where there are none).
+
+    Raises:
+        ValueError: If a target is no run of a classifier, or its network has no dropout.
+    """
+    import numpy as np
+
+    from vislearn.training import monte_carlo
+    from vislearn.training.evaluation import predict_arrays
+
+    rows = []
+    for target in map(Path, targets):
+        if not _is_run(target) or (subject := _RunSubject(target)).task.name != "classification":
+            raise ValueError(f"--monte-carlo: {target} is no training run of a classifier.")
+        truth, used = _annotated_images(subject, data, split, limit, data_dir)
+        plain = predict_arrays(subject.model, subject.task, truth["images"])
+        found = monte_carlo(subject.model, truth["images"], samples, seed)
+        right = found.mean.argmax(axis=1) == truth["labels"]
+        groups = {"all": np.full(len(right), True), "right": right, "wrong": ~right}
+        row = {
+            "target": str(target),
+            "split": used,
+            "images": len(right),
+            "samples": samples,
+            "accuracy": {
+                "without dropout": float(np.mean(plain["class_id"] == truth["labels"])),
+                "mean answer": float(right.mean()),
+            },
+        }
+        for name in ("entropy", "mutual_information"):
+            values = getattr(found, name)
+            row[name] = {
+                group: float(values[chosen].mean()) if chosen.any() else None
+                for group, chosen in groups.items()
+            }
+        rows.append(row)
+    return rows
+
+
+def uncertainty_table(rows: Sequence[dict[str, Any]]):
+    """The rows of `measure_uncertainty` as a rich table."""
+    from rich.table import Table
+
+    first = rows[0]
+    table = Table(
+        title=f"{first['images']:,} images of the {first['split']} split, {first['samples']} "
+        "answers each; doubt in nats",
+        box=None,
+    )
+    columns = [
+        (name, group)
+        for name in ("accuracy", "entropy", "mutual_information")
+        for group in first[name]
+    ]
+    table.add_column("target", overflow="fold")
+    for name, group in columns:
+        table.add_column(f"{name.replace('_', ' ')}\n{group}", justify="right")
+    for row in rows:
+        values = (row[name][group] for name, group in columns)
+        table.add_row(row["target"], *("" if v is None else f"{v:.4f}" for v in values))
+    return table
+
+
 def predict_images(
     package: str | Path,
     images: Sequence[str | Path],
