@@ -175,6 +175,11 @@ class Context:
             raise ValueError(f"Figure {name!r} takes {expected=} or {at_least=} and {at_most=}.")
         if any(figure.name == name for figure in self.figures):
             raise ValueError(f"There is a figure {name=} already.")
+        # NumPy's numbers are no JSON.
+        expected, at_least, at_most, printed = (
+            None if number is None else float(number)
+            for number in (expected, at_least, at_most, printed)
+        )
         if expected is not None:
             at_least, at_most = expected - tolerance, expected + tolerance
         self.figures.append(
