@@ -5,7 +5,10 @@ from vislearn.data.augmentation.operations import Operation
 # Besides "native", which can do all.
 _LACKING = {
     "albumentations": ("mixup", "cutmix", "mosaic", "augmix"),
-    "keras": ("stretch", "lens", "fancy_pca", "noise", "grid_mask", "mosaic"),
+    "keras": (
+        *("stretch", "lens", "fancy_pca", "noise", "grid_mask"),
+        *("mosaic", "rand_augment", "augmix"),
+    ),
 }
 
 
