@@ -50,6 +50,8 @@ def export_run(
         "seed": run.config.seed,
         "metrics": run.metrics(),
     }
+    if run.config.members:
+        metadata["members"] = run.config.members
     names = [signature.name for signature in task.signatures(model)]
     reports = []
     for name in names:

@@ -116,6 +116,7 @@ def runs(tmp_path_factory):
 @pytest.mark.tensorflow
 def test_ensemble_of_runs_is_a_run_that_exports(runs, tmp_path):
     from vislearn.commands import export_run
+    from vislearn.export import read_manifest
     from vislearn.selection import ensemble
     from vislearn.training import Run
 
@@ -129,6 +130,7 @@ def test_ensemble_of_runs_is_a_run_that_exports(runs, tmp_path):
     assert (run.folder / "members.png").stat().st_size > 5000
 
     (report,) = export_run(run.folder, tmp_path / "package", quantize=None)
+    assert read_manifest(tmp_path / "package")["training"]["members"] == [*map(str, runs)]
     assert [row.format for row in report.rows] == ["savedmodel", "litert", "onnx"]
     for row in report.rows:
         assert row.agreement == 1.0 and row.metrics == pytest.approx(
