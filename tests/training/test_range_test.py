@@ -97,3 +97,18 @@ def test_errors(arguments, message):
 def test_a_gan_is_refused():
     with pytest.raises(ValueError, match="an optimiser for each of its networks"):
         lr_range("dcgan", data="digits", quiet=True, options={"width": 4, "latent": 4})
+
+
+def test_the_command(tmp_path):
+    from typer.testing import CliRunner
+
+    from vislearn.cli import app
+
+    out = tmp_path / "range"
+    arguments = ["lr-range", "mlp", "--data", "digits", "--steps", "10", "--out", str(out)]
+    result = CliRunner().invoke(app, [*arguments, "--recipe", "optimizer=sgd"])
+    assert result.exit_code == 0, result.output
+    saved = json.loads((out / "lr_range.json").read_text())
+    assert saved["optimizer"] == "sgd" and (out / "lr_range.png").exists()
+    for word in ("suggestion", "least loss / 10", "recipe           0.002 with sgd", str(out)):
+        assert word in result.output
