@@ -66,13 +66,22 @@ def averaged_weights(trainer):
 
 
 class ValidateAverages(keras.callbacks.Callback):
-    """Validates the moving averages of the weights in place of the weights."""
+    """Validates the moving averages of the weights in place of the weights.
+
+    Where it stands among the callbacks does not matter.
+    """
 
     def on_test_begin(self, logs=None):
         _exchange(_averages(self.model.optimizer))
 
     def on_test_end(self, logs=None):
         _exchange(_averages(self.model.optimizer))
+
+    def on_train_end(self, logs=None):
+        # Keras has put the averages in the place of the weights. On JAX both are now one array,
+        # and the next step would give its memory away twice.
+        for weight, average in _averages(self.model.optimizer):
+            weight.assign(keras.ops.convert_to_numpy(average).copy())
 
 
 class ShowPenalty(keras.callbacks.Callback):
@@ -92,6 +101,8 @@ class ShowPenalty(keras.callbacks.Callback):
 
 class MeasureAnswers(keras.callbacks.Callback):
     """Measures decoded answers on validation images between epochs, as `val_...` in the history.
+
+    It stands before what reads these figures: `Bookkeeper` and `Progress`.
 
     Args:
         network: The network that answers.
@@ -166,11 +177,21 @@ class Bookkeeper(keras.callbacks.Callback):
 
         On a small validation set accuracies are often equal to the last digit.
         """
-        if self.monitor is None or not self.history:
-            return len(self.history)
+        return self._best_of(self.history)
+
+    def is_best(self, epoch: int, logs: dict) -> bool:
+        """Whether an epoch with these figures is the best so far; `epoch` counts from 0.
+
+        It may be asked before or after the epoch is in the history.
+        """
+        return self._best_of([*self.history[:epoch], logs]) == epoch + 1
+
+    def _best_of(self, rows: list[dict]) -> int:
+        if self.monitor is None or not rows:
+            return len(rows)
         sign = 1 if self.mode == "max" else -1
-        loss = "val_loss" if "val_loss" in self.history[0] else "loss"
-        values = [(sign * row[self.monitor], -row[loss]) for row in self.history]
+        loss = "val_loss" if "val_loss" in rows[0] else "loss"
+        values = [(sign * float(row[self.monitor]), -float(row[loss])) for row in rows]
         return values.index(max(values)) + 1
 
     @property
@@ -230,7 +251,7 @@ class Progress(keras.callbacks.Callback):
         steps: Steps an epoch.
         batch_size: Images a step.
         metrics: Names of what to show beside the loss.
-        keeper: The bookkeeper, which knows the best epoch; it must come first in the callbacks.
+        keeper: The bookkeeper, which knows the best epoch.
     """
 
     def __init__(
@@ -274,7 +295,7 @@ class Progress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.bar.remove_task(self.task)
-        star = "  *" if self.keeper.best_epoch == epoch + 1 else ""
+        star = "  *" if self.keeper.is_best(epoch, logs) else ""
         self.console.print(
             f"{self.label}  {self._figures(logs)}  {self.rate:,.0f} images/s  "
             f"{time.perf_counter() - self.started:.1f} s{star}",
