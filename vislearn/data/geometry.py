@@ -131,17 +131,17 @@ def _looked_up(images, places, interpolation: str, fill: str, value: float):
     """The images at places `(batch, height, width, 2)`."""
     import tensorflow as tf
 
+    if fill == "constant":  # a border of the colour, which then continues
+        around = [[0, 0], [1, 1], [1, 1], [0, 0]]
+        images = tf.pad(images, around, constant_values=tf.cast(value, images.dtype))
+        return _looked_up(images, places + 1, interpolation, "nearest", value)
     shape = tf.shape(images)
     flat = tf.reshape(images, (shape[0], shape[1] * shape[2], images.shape[-1]))
 
     def at(x, y):
         """Pixels of these numbers, `(batch, height, width, channels)`."""
         column, row = _continued(x, shape[2], fill), _continued(y, shape[1], fill)
-        found = tf.gather(flat, row * shape[2] + column, axis=1, batch_dims=1)
-        if fill != "constant":
-            return found
-        inside = (x == column) & (y == row)
-        return tf.where(inside[..., tf.newaxis], found, tf.cast(value, images.dtype))
+        return tf.gather(flat, row * shape[2] + column, axis=1, batch_dims=1)
 
     if interpolation == "NEAREST":
         x, y = tf.unstack(tf.cast(tf.floor(places), tf.int32), axis=-1)
