@@ -207,7 +207,10 @@ def _table(metrics):
     from rich.table import Table
 
     columns = [(split, name) for split, row in metrics["ensemble"].items() for name in row]
-    table = Table("model", *(f"{split} {name}" for split, name in columns), box=None)
+    table = Table(box=None)
+    table.add_column("model", overflow="fold")
+    for split, name in columns:
+        table.add_column(f"{split} {name}")
     for model, found in metrics.items():
         table.add_row(model, *(f"{found[split][name]:.4f}" for split, name in columns))
     return table
