@@ -23,15 +23,24 @@ def test_a_name_has_one_colour():
     assert to_data_uri(figure).startswith("data:image/")
 
 
+def test_points_have_the_colour_of_their_line():
+    x = [1, 2]
+    panel = Panel("a", "x", "y", {"one": (x, x)}, {"one": (x, x), "samples": (x, x)})
+    line, same, other = chart(panel).axes[0].lines
+    assert line.get_color() == same.get_color() != other.get_color()
+    labels = [text.get_text() for text in chart(panel).axes[0].get_legend().get_texts()]
+    assert labels == ["one", "samples"]
+
+
 def test_images_keep_their_pixels_or_are_stretched():
     pixels = np.arange(16, dtype=np.uint8).reshape(4, 4)
     figure = image_row({"as it is": pixels, "stretched": pixels - 8.0})
     first, second = (np.asarray(axes.images[0].get_array()) for axes in figure.axes)
     np.testing.assert_array_equal(first, pixels)
     assert (second.min(), second.max()) == (0, 255)
-    assert [axes.get_title() or axes.get_title(loc="left") for axes in figure.axes] == [
-        *("as it is", "stretched")
-    ]
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["as it is", "stretched"]
+    written = [[text.get_text() for text in axes.texts] for axes in figure.axes]
+    assert written[0] == [] and written[1][:2] == ["-8", "-7"] and len(written[1]) == 16
 
 
 def test_refuses():
@@ -40,7 +49,7 @@ def test_refuses():
     with pytest.raises(ValueError, match="images is empty"):
         image_row({})
     lines = {str(number): ([0], [0]) for number in range(8)}
-    with pytest.raises(ValueError, match="8 names"):
+    with pytest.raises(ValueError, match="8 names, and only 7 colours"):
         chart(Panel("a", "x", "y", lines))
     with pytest.raises(ValueError, match="must be uint8"):
         image_row({"a": np.zeros((2, 2, 4), "float32")})

@@ -47,7 +47,7 @@ def bandwidth(context: Context) -> None:
     context.figure("test error at bandwidth 1/8", testing[0], at_least=5 * testing[best])
     context.figure("training error at bandwidth 16", training[-1], at_most=0.01)
     context.figure("test error at bandwidth 16", testing[-1], at_least=5 * testing[best])
-    shown = {f"bandwidth {BANDWIDTHS[i]:.2g}": (fine, fits[i](fine)) for i in (0, best, -1)}
+    shown = {f"bandwidth {BANDWIDTHS[i]:.2g}": (fine, fits[i](fine)) for i in (-1, 0, best)}
     context.picture(
         "fits",
         chart(
@@ -58,7 +58,7 @@ def bandwidth(context: Context) -> None:
                 {"training": (BANDWIDTHS, training), "test": (BANDWIDTHS, testing)},
                 log="x",
             ),
-            Panel("fits", "x", "", shown, {"samples": (x, noisy)}),
+            Panel("fits", "x", "", shown, {"samples": (x, noisy)}, limits=(-4, 4)),
         ),
         "Left: the error at the noisy samples and the error against the true signal. Right: three "
         "of the fits.",

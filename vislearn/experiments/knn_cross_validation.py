@@ -48,7 +48,7 @@ def knn_cross_validation(context: Context) -> None:
             at_most=0.015,
         )
         curves[name] = NEIGHBOURS, scores.mean(axis=1)
-        points[f"{name}, each fold"] = np.repeat(NEIGHBOURS, 5), scores.ravel()
+        points[name] = np.repeat(NEIGHBOURS, 5), scores.ravel()
     if context.quick:
         context.figure("pixels: test accuracy", accuracies["pixels"], at_least=0.95)
     else:
@@ -63,7 +63,7 @@ def knn_cross_validation(context: Context) -> None:
     context.picture(
         "folds",
         chart(Panel("five folds", "k", "accuracy", curves, points, log="x"), height=3.2),
-        "The accuracy of each fold, and their mean, by the number of neighbours.",
+        "The accuracy of each fold (points) and their mean, by the number of neighbours.",
     )
 
 

@@ -45,8 +45,8 @@ def learn_filter(context: Context) -> None:
         )
         shown |= {
             f"{name}: target": target,
-            "what was learned makes": correlate(photograph, learned),
-            "filter": FILTERS[name].astype(float),
+            f"{name}: by the learned": correlate(photograph, learned),
+            f"{name}": FILTERS[name].astype(float),
             f"{name} as learned": learned,
         }
     context.picture(

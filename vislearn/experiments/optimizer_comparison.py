@@ -5,8 +5,8 @@ allows, and creeps along the flat one; momentum adds up what points the same way
 and Adam divide each coordinate by the size of its own gradients: the ravine is to them the same as
 a round bowl, step by step, which is the exact form of the notes' picture.
 
-The rates are the best of a search by hand over factors of two, for gradient descent and momentum
-those that are optimal for a quadratic function (Polyak 1964).
+Gradient descent and momentum have the rates that are best for a quadratic function (Polyak 1964),
+the others rates of a usual size. RMSProp's doesn't fall, so that it ends up circling the minimum.
 """
 
 import keras

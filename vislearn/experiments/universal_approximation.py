@@ -57,7 +57,7 @@ def universal_approximation(context: Context) -> None:
                 "one hidden layer",
                 "x",
                 "",
-                {f"{count} units": (x, fits[count]) for count in units},
+                {f"P = {count}": (x, fits[count]) for count in units},
                 {"target": (x[::3], target[::3])},
             ),
             Panel("six layers of two units", "x", "", {"tent map, six times": (grid, deep(grid))}),

@@ -16,7 +16,8 @@ class Panel:
     Attributes:
         title, x, y: What stands above it and at its axes.
         lines: For each name in the legend, where x and y are.
-        points: For each name, x and y of points that are not connected.
+        points: For each name, x and y of points that are not connected; those of a line's name
+            have its colour.
         log: Which axes are logarithmic: `""`, `"x"`, `"y"` or `"xy"`.
         limits: Range of the y-axis, or None.
     """
@@ -44,14 +45,18 @@ def chart(*panels: Panel, columns: int | None = None, height: float = 2.5):
         A `matplotlib.figure.Figure`.
 
     Raises:
-        ValueError: If there is no panel, or more than seven names of lines.
+        ValueError: If there is no panel, or more than seven names.
     """
     if not panels:
         raise ValueError("panels is empty: there is nothing to draw.")
-    names = list(dict.fromkeys(name for panel in panels for name in panel.lines))
+    lines = list(dict.fromkeys(name for panel in panels for name in panel.lines))
+    points = dict.fromkeys(name for panel in panels for name in panel.points if name not in lines)
+    names = [*lines, *points]
     if len(names) > len(CLASS_COLOURS):
-        raise ValueError(f"lines have {len(names)} names, and there are {len(CLASS_COLOURS)}.")
+        raise ValueError(f"There are {len(names)} names, and only {len(CLASS_COLOURS)} colours.")
     colours = dict(zip(names, CLASS_COLOURS, strict=False))
+    if len(points) == 1:  # Most often the samples to which lines were fitted.
+        colours |= dict.fromkeys(points, INK)
     columns = columns or min(len(panels), 3)
     rows = math.ceil(len(panels) / columns)
     with style():
@@ -62,7 +67,7 @@ def chart(*panels: Panel, columns: int | None = None, height: float = 2.5):
             _draw(axes, panel, colours)
             # A name that stands in the legend of one panel is known in the next.
             if not {*panel.lines, *panel.points} <= explained:
-                axes.legend(fontsize=7)
+                axes.legend(fontsize=7, frameon=True, framealpha=0.85, edgecolor="none")
             explained |= {*panel.lines, *panel.points}
         for axes in grid[len(panels) :]:
             axes.set_axis_off()
@@ -75,8 +80,8 @@ def _draw(axes, panel: Panel, colours: Mapping[str, str]) -> None:
         marker = {"marker": "o", "markersize": 3} if len(x) <= 12 else {}
         axes.plot(x, y, color=colours[name], label=name, **marker)
     for name, (x, y) in panel.points.items():
-        colour = colours.get(name, INK)
-        axes.plot(x, y, "o", color=colour, markersize=3, label=name, zorder=3)
+        label = None if name in panel.lines else name
+        axes.plot(x, y, "o", color=colours[name], markersize=3, label=label, zorder=3)
     axes.set(title=panel.title, xlabel=panel.x, ylabel=panel.y)
     for letter in panel.log:
         log_scale(axes, letter)
@@ -88,8 +93,13 @@ def _draw(axes, panel: Panel, colours: Mapping[str, str]) -> None:
 
 def log_scale(axes, letter: str) -> None:
     """Makes the axis `"x"` or `"y"` logarithmic, with numbers that need no mathematical type."""
+    from matplotlib.ticker import LogLocator
+
     axes.set(**{f"{letter}scale": "log"})
     axis = getattr(axes, f"{letter}axis")
+    low, high = sorted(axis.get_view_interval())
+    if high < 100 * low:  # Few powers of ten: some numbers between them.
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter("")
 
@@ -100,7 +110,7 @@ def image_row(images: Mapping[str, np.ndarray], *, columns: int | None = None, s
     Args:
         images: For each line of text a uint8 image, as `image_grid` takes it, or a float
             `(height, width)` of any range, which is drawn from its least value in black to its
-            largest in white.
+            largest in white; up to 64 values are written into their pixels.
         columns: Images in a row; None for up to six.
         side: Of an image, in inches.
 
@@ -119,7 +129,15 @@ def image_row(images: Mapping[str, np.ndarray], *, columns: int | None = None, s
         grid = figure.subplots(rows, columns, squeeze=False).ravel()
         for axes, (title, image) in zip(grid, images.items(), strict=False):
             axes.set_title(title, size=7.5, weight="normal", color=NEUTRAL)
-            show_image(axes, _as_uint8(np.asarray(image)))
+            image = np.asarray(image)
+            pixels = _as_uint8(image)
+            show_image(axes, pixels)
+            if image is not pixels and image.size <= 64:
+                for (row, column), value in np.ndenumerate(image):
+                    ink = "black" if pixels[row, column] > 127 else "white"
+                    axes.text(
+                        column, row, f"{value:.2g}", size=6.5, color=ink, ha="center", va="center"
+                    )
         for axes in grid:
             axes.set_axis_off()
         figure.tight_layout(pad=0.3)
