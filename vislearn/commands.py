@@ -244,8 +244,8 @@ def measure_uncertainty(
         seed: Seed of the dropout.
 
     Returns:
-        A dictionary a run: target, split, images, samples, `accuracy` without dropout and of the
-        mean answer, and the means of `entropy` and `mutual_information` in nats over all images,
+        A dictionary a run: target, split, images, samples, `accuracy` without dropout (plain) and
+        of the mean answer, and the means of `entropy` and `mutual_information` in nats over all images,
         and over those that the mean answer has right and wrong (None where there are none).
 
     Raises:
@@ -271,8 +271,8 @@ def measure_uncertainty(
             "images": len(right),
             "samples": samples,
             "accuracy": {
-                "without dropout": float(np.mean(plain["class_id"] == truth["labels"])),
-                "mean answer": float(right.mean()),
+                "plain": float(np.mean(plain["class_id"] == truth["labels"])),
+                "mean": float(right.mean()),
             },
         }
         for name in ("entropy", "mutual_information"):
@@ -292,7 +292,8 @@ def uncertainty_table(rows: Sequence[dict[str, Any]]):
     first = rows[0]
     table = Table(
         title=f"{first['images']:,} images of the {first['split']} split, {first['samples']} "
-        "answers each; doubt in nats",
+        "answers each; entropy and mutual "
+        "information in nats",
         box=None,
     )
     columns = [
@@ -302,7 +303,7 @@ def uncertainty_table(rows: Sequence[dict[str, Any]]):
     ]
     table.add_column("target", overflow="fold")
     for name, group in columns:
-        table.add_column(f"{name.replace('_', ' ')}\n{group}", justify="right")
+        table.add_column(f"{name.split('_')[0]}\n{group}", justify="right")
     for row in rows:
         values = (row[name][group] for name, group in columns)
         table.add_row(row["target"], *("" if v is None else f"{v:.4f}" for v in values))
