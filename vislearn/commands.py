@@ -245,8 +245,8 @@ def measure_uncertainty(
 
     Returns:
         A dictionary a run: target, split, images, samples, `accuracy` without dropout (plain) and
-        of the mean answer, and the means of `entropy` and `mutual_information` in nats over all images,
-        and over those that the mean answer has right and wrong (None where there are none).
+        of the mean answer, and the means of `entropy` and `mutual_information` in nats over all
+        images, and over those that the mean answer has right and wrong (None where there are none).
 
     Raises:
         ValueError: If a target is no run of a classifier, or its network has no dropout.
@@ -292,8 +292,7 @@ def uncertainty_table(rows: Sequence[dict[str, Any]]):
     first = rows[0]
     table = Table(
         title=f"{first['images']:,} images of the {first['split']} split, {first['samples']} "
-        "answers each; entropy and mutual "
-        "information in nats",
+        "answers each; entropy and mutual information in nats",
         box=None,
     )
     columns = [
@@ -303,7 +302,7 @@ def uncertainty_table(rows: Sequence[dict[str, Any]]):
     ]
     table.add_column("target", overflow="fold")
     for name, group in columns:
-        table.add_column(f"{name.split('_')[0]}\n{group}", justify="right")
+        table.add_column(f"{name.split('_')[0]}\n{group}", justify="right", no_wrap=True)
     for row in rows:
         values = (row[name][group] for name, group in columns)
         table.add_row(row["target"], *("" if v is None else f"{v:.4f}" for v in values))
