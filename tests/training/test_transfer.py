@@ -23,6 +23,10 @@ ENDPOINTS = {
     "resnet50_v2": ["C2", "C3"],
     "vit_small_patch16": ["block1_out", "block2_out"],
     "residual_adapter_resnet26": ["C1", "C2"],
+    "cifar_cnn": ["C0", "C1"],
+    "lenet5": ["C0", "C1"],
+    "locally_connected_net": ["C0", "C1", "C2"],
+    "rvss_convnet": ["C1", "C2"],
 }
 SIZES = {
     "resnet18": {"width": 4, "repeats": (1, 1)},

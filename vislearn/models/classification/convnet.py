@@ -97,6 +97,9 @@ def rvss_convnet(
         filters: Filters of each convolution.
         units: Outputs of the hidden dense layer.
 
+    Returns:
+        A model with the endpoints `C1` (stride 2) and `C2` (stride 4).
+
     Raises:
         ValueError: If an argument is out of range, or the image is smaller than 13x13.
     """
@@ -104,6 +107,7 @@ def rvss_convnet(
     x = preprocess(inputs, preprocessing)
     for index, count in enumerate(filters, start=1):
         x = he(count, 5, strides=2, activation="relu", name=f"conv{index}")(x)
+        x = layers.Identity(name=f"C{index}")(x)
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dense(units, "relu", kernel_initializer="he_normal", name="dense1")(x)
     x = classification_head(x, num_classes, classifier_activation)
@@ -188,6 +192,9 @@ def cifar_cnn(
         dropout: Rate at which hidden units are dropped in training, before the hidden layer and
             after it.
 
+    Returns:
+        A model with the endpoints `C0` (stride 1) and `C1` (stride 2), before the poolings.
+
     Raises:
         ValueError: If an argument is out of range, or the image is smaller than 4x4.
     """
@@ -202,6 +209,7 @@ def cifar_cnn(
     for index, count in enumerate(filters, start=1):
         x = he(count, 5, padding="same", name=f"conv{index}")(x)
         x = activate(x, f"conv{index}")
+        x = layers.Identity(name=f"C{index - 1}")(x)
         x = layers.MaxPooling2D(2, name=f"pool{index}")(x)
     x = layers.Flatten(name="flatten")(x)
     if dropout:
@@ -243,6 +251,10 @@ def locally_connected_net(
         filters: Filters of each 5x5 convolution.
         local_filters: Filters of each 3x3 locally connected layer.
 
+    Returns:
+        A model with the endpoints `C0` (stride 1) and `C1` (stride 2), before the poolings, and
+        `C2` (stride 4), the last locally connected layer.
+
     Raises:
         ValueError: If an argument is out of range.
     """
@@ -250,10 +262,12 @@ def locally_connected_net(
     x = preprocess(inputs, preprocessing)
     for index, count in enumerate(filters, start=1):
         x = he(count, 5, padding="same", activation="relu", name=f"conv{index}")(x)
+        x = layers.Identity(name=f"C{index - 1}")(x)
         x = max_pool(x, name=f"pool{index}")
     for index, count in enumerate(local_filters, start=1):
         x = LocallyConnected2D(count, 3, padding="same", name=f"local{index}")(x)
         x = layers.ReLU(name=f"local{index}_relu")(x)
+    x = layers.Identity(name=f"C{len(filters)}")(x)
     x = layers.Flatten(name="flatten")(x)
     x = classification_head(x, num_classes, classifier_activation)
     return keras.Model(inputs, x, name=name)

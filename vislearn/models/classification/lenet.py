@@ -61,6 +61,9 @@ def lenet5(
         filters: Filters of each convolution.
         units: Outputs of the hidden dense layer.
 
+    Returns:
+        A model with the endpoints `C0` (stride 1) and `C1` (stride 2), before the poolings.
+
     Raises:
         ValueError: If an argument is out of range, or the image is smaller than 4x4.
     """
@@ -68,6 +71,7 @@ def lenet5(
     x = preprocess(inputs, preprocessing)
     for index, count in enumerate(filters, start=1):
         x = layers.Conv2D(count, 5, padding="same", activation="relu", name=f"conv{index}")(x)
+        x = layers.Identity(name=f"C{index - 1}")(x)
         x = layers.MaxPooling2D(2, name=f"pool{index}")(x)
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dense(units, "relu", name="dense1")(x)
