@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -79,13 +80,20 @@ def _options(
     del version  # Its callback has done the work.
 
 
-def load_keras() -> None:
-    """Imports Keras and its backend without what they write to the terminal while they load."""
+def load_keras(prepare: Callable[[], None] | None = None) -> None:
+    """Imports Keras and its backend without what they write to the terminal while they load.
+
+    Args:
+        prepare: Called before the devices are found.
+    """
     from vislearn.export.quiet import quiet
 
     with quiet():
         from vislearn import backend
 
+    if prepare is not None:
+        prepare()  # What it says on the way to its end is to be seen.
+    with quiet():
         backend.describe()  # Finds the devices, which TensorFlow also writes about.
 
 

@@ -105,6 +105,26 @@ def train(
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail at the first unreadable image.")
     ] = False,
+    devices: Annotated[
+        int | None,
+        typer.Option(
+            help="Divide every batch among so many devices of this host; by default all "
+            "accelerators, or one device on the CPU."
+        ),
+    ] = None,
+    hosts: Annotated[
+        str | None,
+        typer.Option(
+            help="On JAX: HOST:PORT of the first of several hosts, on which they meet; see "
+            "docs/distributed.md."
+        ),
+    ] = None,
+    host_index: Annotated[
+        int | None, typer.Option(help="With --hosts: number of this one, from 0.")
+    ] = None,
+    host_count: Annotated[
+        int | None, typer.Option(help="With --hosts: how many there are.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
 ) -> None:
     """Train a model on a folder of images.
@@ -126,8 +146,13 @@ def train(
     vislearn train mlp --data digits --out runs/hinge --recipe loss=cubed_hinge --objective margin=1
 
     vislearn train mlp --data digits --out runs/sparse --recipe l1=1e-4 --recipe penalized=dense1
+
+    On two hosts, the same line on each but for the index:
+
+    KERAS_BACKEND=jax vislearn train resnet18 --data photos --out runs/photos
+    --hosts 10.0.0.1:1234 --host-count 2 --host-index 0
     """
-    load_keras()
+    load_keras(lambda: _start(devices, hosts, host_index, host_count))
     from vislearn.training import Recipe
     from vislearn.training import train as run_training
 
@@ -169,6 +194,13 @@ def train(
         options=parse_values(option or []),
         data_options=data_options,
         task_options=parse_values(task_option or [], "--task-option"),
+        devices=devices,
         resume=resume,
         **given,
     )
+
+
+def _start(devices: int | None, address: str | None, index: int | None, count: int | None) -> None:
+    from vislearn.training import distribution
+
+    distribution.start(devices, distribution.Hosts.given(address, index, count))

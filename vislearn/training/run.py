@@ -28,6 +28,7 @@ from vislearn.registry import create_model, model_info
 from vislearn.tasks import Task, get_task
 from vislearn.training import callbacks
 from vislearn.training.checkpoint import load_state, load_weights, write_atomically
+from vislearn.training.distribution import Replicas
 from vislearn.training.evaluation import evaluate_and_report
 from vislearn.training.recipes import Recipe, default_recipe
 from vislearn.training.trainers import build_trainer
@@ -160,6 +161,7 @@ def train(
     options: dict[str, Any] | None = None,
     data_options: dict[str, Any] | None = None,
     task_options: dict[str, Any] | None = None,
+    devices: int | None = None,
     resume: bool = False,
     quiet: bool = False,
     extra_callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -182,6 +184,9 @@ def train(
         options: Further arguments of `create_model`.
         data_options: Further arguments of `load_dataset`.
         task_options: Attributes of the task, such as `{"schedule": "cosine"}` for diffusion.
+        devices: On how many devices of each host every batch is divided; None for all accelerators,
+            or for one device on the CPU. `distribution.start` sets up several CPU devices, and
+            several hosts, of which only the first writes the run.
         resume: Go on with the run in `out` after its last whole epoch. The result is the same, bit
             for bit, as that of a run that was not interrupted.
         quiet: Print nothing.
@@ -196,12 +201,16 @@ def train(
         ValueError: If an argument, the model or the data is unfit.
         FileExistsError: If `out` exists and `resume` is False.
         TrainingDiverged: If the loss becomes NaN or infinite.
+        HostLost: If another host of the run dies.
     """
     from rich.console import Console
 
+    replicas = Replicas(devices)
+    quiet = quiet or not replicas.first
     console = Console(quiet=quiet)
-    folder = Path(out)
-    _check_folder(folder, resume)
+    folder = replicas.folder(Path(out))
+    if replicas.first:
+        _check_folder(folder, resume)
     config, dataset, task = prepare(
         model,
         data=data,
@@ -217,7 +226,8 @@ def train(
         **recipe,
     )
     used, tuning = config.recipe, None if tune is None else Tuning.parse(tune)
-    with backend.precision(precision):
+    replicas.check(used.batch_size, used.accumulate)
+    with backend.precision(precision), replicas.scope():
         network = trained = build_network(config, dataset, task)
         probe, batches = None, dataset
         if tuning is not None:
@@ -226,14 +236,20 @@ def train(
             probe = Probe(network, dataset, seed)
             trained, batches = probe.model, probe.data
         trainer = build_trainer(trained, task, used, used.epochs * dataset.steps_per_epoch, seed)
-    _open_folder(folder, config, resume)
-
-    state = callbacks.state_path(folder)
-    history = load_state(state, trainer)["history"] if resume and state.exists() else []
-    _announce(console, config, dataset, task, network, folder, done=len(history))
+        replicas.prepare(trained, trainer)
 
     started = time.perf_counter()
-    keeper = _fit(trainer, trained, batches, folder, used, task, history, console, extra_callbacks)
+    more = (*replicas.callbacks(), *extra_callbacks)
+    with replicas.together(), replicas.scope():
+        _open_folders(folder, config, resume, replicas)
+        state = callbacks.state_path(folder)
+        history = load_state(state, trainer)["history"] if resume and state.exists() else []
+        _announce(console, config, dataset, task, network, replicas, folder, done=len(history))
+        keeper = _fit(
+            trainer, trained, batches, folder, used, task, history, console, more, replicas
+        )
+    if not replicas.first:
+        return Run(Path(out), config)
     seconds = sum(row["seconds"] for row in keeper.history)
     console.print(
         f"Best epoch {keeper.best_epoch} of {len(keeper.history)}; evaluating ...", highlight=False
@@ -356,6 +372,19 @@ def _open_folder(folder: Path, config: Config, resume: bool) -> None:
     write_atomically(path, lambda file: file.write(config.to_json().encode()))
 
 
+def _open_folders(folder: Path, config: Config, resume: bool, replicas: Replicas) -> None:
+    """Opens the folder of the first host, and sees that the others are to train the same run."""
+    if replicas.first:
+        _open_folder(folder, config, resume)
+    else:
+        (folder / "checkpoints").mkdir()
+    replicas.share(folder / "config.json")
+    if not replicas.first:
+        _open_folder(folder, config, resume=True)
+    if resume:
+        replicas.share(callbacks.state_path(folder))
+
+
 def _load(config: Config, image_size, published: tuple[int, int], quiet: bool) -> Dataset:
     """Loads the data at the size asked for, else at its own, else at the model's."""
     return load_dataset(
@@ -395,7 +424,9 @@ def build_network(config: Config, dataset: Dataset, task: Task) -> keras.Model:
     )
 
 
-def _fit(trainer, network, dataset, folder, recipe, task, history, console, extra_callbacks):
+def _fit(
+    trainer, network, dataset, folder, recipe, task, history, console, extra_callbacks, replicas
+):
     """The epochs that are left; returns the bookkeeper."""
     monitor = task.metric
     if monitor is not None and dataset.validation is not None:
@@ -430,7 +461,7 @@ def _fit(trainer, network, dataset, folder, recipe, task, history, console, extr
     )
     with progress:
         trainer.fit(
-            dataset.training_batches(start_epoch=len(history)),
+            replicas.part_of(dataset.training_batches(start_epoch=len(history))),
             validation_data=validation,
             steps_per_epoch=dataset.steps_per_epoch,
             initial_epoch=len(history),
@@ -450,7 +481,7 @@ def _fit(trainer, network, dataset, folder, recipe, task, history, console, extr
     return keeper
 
 
-def _announce(console, config, dataset, task, network, folder, *, done: int) -> None:
+def _announce(console, config, dataset, task, network, replicas, folder, *, done: int) -> None:
     """Says what is about to happen, in a few lines."""
     recipe, info, learned = config.recipe, dataset.info, task.contents()
     counts = ", ".join(f"{count:,} {split}" for split, count in info.counts.items())
@@ -464,7 +495,7 @@ def _announce(console, config, dataset, task, network, folder, *, done: int) -> 
             f" {recipe.optimizer} {recipe.learning_rate:g} {recipe.schedule},"
             f" augment {_told(recipe.augment)}, {config.precision}, seed {config.seed}",
         ),
-        ("machine", backend.describe()),
+        ("machine", backend.describe() + replicas.describe()),
         ("run", f"{folder}, going on after epoch {done}" if done else str(folder)),
     ):
         console.print(f"[bold]{label:<8}[/bold]", end="")
