@@ -65,8 +65,8 @@ def test_verdict_follows_from_the_figures(register, tmp_path):
     assert quick.holds is False
     assert quick.verdict == (
         "Does not hold: 2 of 3 figures are as expected. second is 2, expected at most 1.75: off by "
-        "0.25. The source prints 58,000,000 for fourth, which is 58,320. 1 more are checked at full "
-        "length only."
+        "0.25. The source prints 58,000,000 for fourth, which is 58,320. 1 more are checked at "
+        "full length only."
     )
     full = harness.run_experiment("growing", out=tmp_path / "full", quiet=True)
     assert "third is 1, expected at least 2: off by 1." in full.verdict
