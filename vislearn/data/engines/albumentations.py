@@ -86,6 +86,11 @@ def apply(augmentation: Augmentation, example: Example) -> Example:
     return found
 
 
+def transforms(augmentation: Augmentation, shape: tuple[int, int, int]) -> list[A.BasicTransform]:
+    """The transforms of an augmentation, for an `albumentations.Compose` of one's own."""
+    return [*map(_Transforms(augmentation, shape), augmentation.operations)]
+
+
 @functools.cache
 def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="vislearn-albumentations")

@@ -3,7 +3,7 @@
 from vislearn.data.augmentation.operations import Operation
 
 # Besides "native", which can do all.
-_LACKING = {
+LACKING = {
     "albumentations": ("mixup", "cutmix", "mosaic", "augmix"),
     "keras": (
         *("stretch", "lens", "fancy_pca", "noise", "grid_mask"),
@@ -22,7 +22,7 @@ def unsupported(engine: str, operation: Operation, why: str = "") -> ValueError:
     """
     name = operation.key()
     others = [
-        other for other, lacking in _LACKING.items() if other != engine and name not in lacking
+        other for other, lacking in LACKING.items() if other != engine and name not in lacking
     ]
     return ValueError(
         f"engine={engine!r} can't do {name!r}{why and ' ' + why}; "
