@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vislearn.training.callbacks import best_path, state_path
+from vislearn.training.callbacks import Bookkeeper, best_path, state_path
+from vislearn.training.run import Run, train
 
 pytestmark = pytest.mark.tensorflow
 
@@ -98,3 +99,38 @@ def test_resume_refuses_another_run(tmp_path):
     output, _ = other.communicate(timeout=120)
     assert other.returncode == 1
     assert "learning_rate" in output and "resume" in output
+
+
+@pytest.mark.slow
+def test_a_network_with_adaptive_clipping_resumes_exactly(tmp_path, monkeypatch):
+    """NFNet with its own recipe."""
+
+    def start(out, **more):
+        options = {"filters": [16, 16], "repeats": [1, 1], "group_size": 8}
+        return train(
+            "nfnet_f0", data="digits", out=out, options=options, epochs=2, quiet=True, **more
+        )
+
+    def state(folder):
+        with np.load(state_path(folder)) as file:
+            return {name: file[name] for name in file.files if name != "meta"}
+
+    keep = Bookkeeper.on_epoch_end
+
+    def interrupted(self, epoch, logs=None):
+        keep(self, epoch, logs)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Bookkeeper, "on_epoch_end", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            start(tmp_path / "broken")
+    halfway = state(tmp_path / "broken")
+    assert Run.open(tmp_path / "broken").config.recipe.agc == 0.08
+    start(tmp_path / "broken", resume=True)
+    start(tmp_path / "whole")
+    resumed, whole = state(tmp_path / "broken"), state(tmp_path / "whole")
+    assert resumed.keys() == whole.keys()
+    for name, value in whole.items():
+        np.testing.assert_array_equal(resumed[name], value, err_msg=name)
+    assert any(not np.array_equal(halfway[name], value) for name, value in whole.items())
