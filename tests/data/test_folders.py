@@ -299,7 +299,7 @@ def test_classes_of_the_training_set_number_all_splits(make_folder):
         ("resize", "fit"),
         ("cache", "disk"),
         ("channels", 4),
-        ("augment", "strong"),
+        ("augment", "wild"),
         ("batch_size", 0),
         ("batch_size", 1.5),
         ("seed", -1),
