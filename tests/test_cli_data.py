@@ -65,7 +65,7 @@ def picture(**more):
 def test_grid_names_the_class_and_the_mixture():
     row = [picture(labels=np.int32(1)), picture(labels=np.float32([0.25, 0.75]))]
     figure = pictures.augmentation_grid([row], ["cat", "dog"])
-    assert figure.axes[0].get_title() == "dog"
+    assert figure.axes[0].get_title(loc="left") == "dog"
     assert [text.get_text() for text in figure.axes[1].texts] == ["dog 75%, cat 25%"]
 
 

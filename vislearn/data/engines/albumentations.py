@@ -80,7 +80,7 @@ def apply(augmentation: Augmentation, example: Example) -> Example:
     given = [whole if name == "images" else example[name] for name in names]
     made = tf.numpy_function(work, [example["seed"], *given], [value.dtype for value in given])
     found = dict(example)
-    for name, value in zip(names, made, strict=True):
+    for name, value in zip(names, tf.nest.flatten(made), strict=True):  # Eagerly, one is no list.
         found[name] = tf.ensure_shape(value, example[name].shape)
     found["images"] = tf.cast(found["images"], images.dtype)
     return found
