@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
+from keras import ops
 
 from vislearn import backend
 
@@ -30,8 +31,8 @@ def descend(
 
     if backend.is_tensorflow():  # Where an optimiser outside a graph takes milliseconds a step.
         advance = backend.compiled(advance)
-    path = [np.array(place)]
+    path = [ops.convert_to_numpy(place.value).copy()]
     for _ in range(steps):
         advance()
-        path.append(np.array(place))
+        path.append(ops.convert_to_numpy(place.value).copy())
     return np.stack(path)

@@ -67,9 +67,9 @@ def train(data, penalty: dict[str, float], quick: bool) -> dict:
     if penalty:
         penalize(model, **penalty)
     arrays, test = data.arrays("train"), data.arrays("test")
-    epochs, batch = (25, 64) if quick else (10, 128)
+    epochs, batch = (20, 128) if quick else (10, 128)
     steps = epochs * -(-len(arrays["labels"]) // batch)
-    rate = keras.optimizers.schedules.CosineDecay(0.02 if quick else 0.01, steps)
+    rate = keras.optimizers.schedules.CosineDecay(0.03 if quick else 0.01, steps)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(rate), loss, metrics=["accuracy"])
     model.fit(arrays["images"], arrays["labels"], batch_size=batch, epochs=epochs, verbose=0)
