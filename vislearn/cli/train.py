@@ -109,7 +109,7 @@ def train(
         int | None,
         typer.Option(
             help="Divide every batch among so many devices of this host; by default all "
-            "accelerators, or one device on the CPU."
+            "accelerators on JAX, and otherwise one device."
         ),
     ] = None,
     hosts: Annotated[

@@ -141,7 +141,8 @@ class Replicas:
     """The devices that a network is trained on.
 
     Args:
-        devices: Devices of each host; None for all accelerators, or for one device on the CPU.
+        devices: Devices of each host; None for all accelerators on JAX, where everything trains
+            on several, and otherwise for one.
 
     Attributes:
         host_index, host_count: The place of this host.
@@ -154,7 +155,8 @@ class Replicas:
     def __init__(self, devices: int | None = None):
         names = backend.device_names()
         if devices is None:
-            devices = 1 if names[0].lower().startswith("cpu") else len(names)
+            several = not backend.is_tensorflow() and not names[0].lower().startswith("cpu")
+            devices = len(names) if several else 1
         if not 1 <= devices <= len(names):
             raise ValueError(f"devices={devices!r} must be 1 to {len(names)}: there are {names}.")
         self.host_index, self.host_count = backend.host_place()

@@ -37,8 +37,6 @@ class Recipe:
         batch_size: Images a step.
         accumulate: Steps whose gradients are averaged for one update of the weights, which is then
             that of a batch so many times as large. Schedule and averages count updates.
-        accumulate: Steps whose gradients are averaged for one update of the weights, which is then
-            that of a batch so many times as large. Schedule and averages count updates.
         optimizer: A key of `OPTIMIZERS`, such as `"sgd"`, `"nesterov"` or `"adamw"`.
         optimizer_options: Its further arguments, such as `{"rho": 0.99}` of `"rmsprop"`.
         learning_rate: Peak learning rate.
@@ -103,7 +101,6 @@ class Recipe:
         for name, rule, holds in (
             ("epochs", "a positive integer", _whole(self.epochs, 1)),
             ("batch_size", "a positive integer", _whole(self.batch_size, 1)),
-            ("accumulate", "a positive integer", _whole(self.accumulate, 1)),
             ("accumulate", "a positive integer", _whole(self.accumulate, 1)),
             ("patience", "a positive integer", _whole(self.patience, 1)),
             ("optimizer", f"one of {[*OPTIMIZERS]}", self.optimizer in OPTIMIZERS),

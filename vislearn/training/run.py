@@ -184,8 +184,8 @@ def train(
         options: Further arguments of `create_model`.
         data_options: Further arguments of `load_dataset`.
         task_options: Attributes of the task, such as `{"schedule": "cosine"}` for diffusion.
-        devices: On how many devices of each host every batch is divided; None for all accelerators,
-            or for one device on the CPU. `distribution.start` sets up several CPU devices, and
+        devices: On how many devices of each host every batch is divided; None for all accelerators
+            on JAX, and otherwise for one. `distribution.start` sets up several CPU devices, and
             several hosts, of which only the first writes the run.
         resume: Go on with the run in `out` after its last whole epoch. The result is the same, bit
             for bit, as that of a run that was not interrupted.
