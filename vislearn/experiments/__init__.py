@@ -35,7 +35,9 @@ What its `context` gives (see `harness.Context`):
     context.dataset("mnist", quick="digits", batch_size=64)   a `vislearn.data.Dataset`
     context.step("plain", function, argument)   the JSON value of `function(argument)`, stored: a
                         killed experiment goes on behind the last step. Training belongs in steps.
-    context.folder      where the experiment may keep files, such as the runs of `training.train`
+    context.train("plain", "cifar_cnn", data="cifar10", epochs=8)   a finished `training.Run`: what
+                        `vislearn train` does, gone on with after its last whole epoch
+    context.folder      where the experiment may keep files
     context.track(items, "training")   the items, with a progress bar
     context.figure(name, value, ...)   a measured number, and what was to be expected:
                         `expected=` with `tolerance=`, `at_least=`, `at_most=`, or none of them for

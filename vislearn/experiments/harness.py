@@ -276,13 +276,53 @@ class Context:
         """
         from vislearn.data import load_dataset
 
-        source: str | Path = quick if self.quick else name
-        if not self.quick and self.data_dir is not None:
-            folder = self.data_dir / name
-            source = folder if (folder / "train").is_dir() else name
         return load_dataset(
-            source, data_dir=self.data_dir, seed=self.seed, quiet=self.quiet, **options
+            self._source(name, quick),
+            data_dir=self.data_dir,
+            seed=self.seed,
+            quiet=self.quiet,
+            **options,
         )
+
+    def train(self, name: str, model: str, *, data: str, quick: str = "digits", **arguments):
+        """A finished run of `vislearn train`, in the folder `runs/NAME`.
+
+        A run that was stopped goes on after its last whole epoch; one that has ended is opened.
+
+        Args:
+            name: Of the run.
+            model: Registry name.
+            data, quick: As in `dataset`; `data` may also be a folder.
+            **arguments: Further arguments of `vislearn.training.train`, such as fields of the
+                recipe; the seed is that of the experiment unless it is among them.
+
+        Returns:
+            A `vislearn.training.Run`.
+        """
+        from vislearn.selection.runs import finish
+
+        options = arguments.pop("data_options", {})
+        if self.data_dir is not None:
+            options = {"data_dir": str(self.data_dir), **options}
+        start = time.perf_counter()
+        run = finish(
+            model,
+            out=self.folder / "runs" / name,
+            data=str(self._source(data, quick)),
+            data_options=options,
+            quiet=self.quiet,
+            **{"seed": self.seed, **arguments},
+        )
+        epochs = sum(row["seconds"] for row in run.history())
+        self.saved_seconds += max(epochs - (time.perf_counter() - start), 0.0)
+        return run
+
+    def _source(self, name: str, quick: str) -> str | Path:
+        """The folder of a data set, or its name; in a quick run what stands for it."""
+        if self.quick or self.data_dir is None:
+            return quick if self.quick else name
+        folder = self.data_dir / name
+        return folder if (folder / "train").is_dir() else name
 
     def _say(self, text: str) -> None:
         if not self.quiet:
