@@ -28,6 +28,21 @@ def test_mlp_takes_any_depth():
     assert names(model).count("dropout3") == 1
 
 
+def test_mlp_limits_the_norms_of_its_weights():
+    model = vislearn.create_model(
+        "mlp", input_shape=(4, 4, 1), units=(8,), max_norm=0.5, input_dropout=0.2
+    )
+    assert "dropout0" in names(model)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.1), loss)
+    pixels = np.random.default_rng(0).uniform(0, 255, (8, 4, 4, 1)).astype("float32")
+    model.fit(pixels, np.arange(8), verbose=0)
+    norms = np.linalg.norm(model.get_layer("dense1").get_weights()[0], axis=0)
+    np.testing.assert_allclose(norms, 0.5, atol=1e-5)  # He's weights have a norm of about 1.4.
+    with pytest.raises(ValueError, match="max_norm=0 must be positive"):
+        vislearn.create_model("mlp", max_norm=0)
+
+
 def test_maxout_without_dropout():
     model = vislearn.create_model("maxout_mlp", input_dropout=0.0, dropout=0.0)
     assert not [name for name in names(model) if name.startswith("dropout")]

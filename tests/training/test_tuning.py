@@ -165,3 +165,13 @@ def test_what_a_network_does_not_have(tune, message):
     network = vislearn.create_model("resnet20_cifar", depth=8, width=4)
     with pytest.raises(ValueError, match=message):
         Tuning.parse(tune).apply(network)
+
+
+@pytest.mark.parametrize(("name", "options"), [("resnet20_cifar", {"depth": 8}), ("vit_tiny_patch16", {"depth": 1})])
+def test_norms(name, options):
+    network = vislearn.create_model(name, **options)
+    Tuning.parse("norms").apply(network)
+    names = {weight.name for weight in network.trainable_weights}
+    assert names == {"gamma", "beta"}
+    with pytest.raises(ValueError, match="cifar_cnn has no normalisation"):
+        Tuning.parse("norms").apply(vislearn.create_model("cifar_cnn"))

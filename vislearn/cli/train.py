@@ -73,7 +73,8 @@ def train(
         typer.Option(
             help="With --weights, what is trained: head (on features computed once; for few "
             "images like those of the weights), stages:N (the last N and the head), all (with "
-            "smaller rates towards the pixels; for many images), adapters."
+            "smaller rates towards the pixels; for many images), adapters, norms (the scales and "
+            "shifts of the normalisation alone)."
         ),
     ] = None,
     layer_decay: Annotated[

@@ -2,7 +2,8 @@
 
 The four quadrants of transfer learning: few images that resemble those of the weights need a new
 head only (`head`), few that differ the last stages (`stages:2`), many the whole network (`all`),
-with smaller rates below; `adapters` trains those and the head, on a body that other domains share.
+with smaller rates below; `adapters` trains those and the head, on a body that other domains share;
+`norms` trains the scales and shifts of the normalisation alone (arXiv:2003.00152).
 """
 
 import dataclasses
@@ -14,7 +15,7 @@ import numpy as np
 from vislearn.training import transfer
 from vislearn.training.recipes import Recipe
 
-KINDS = ("head", "stages", "all", "adapters")
+KINDS = ("head", "stages", "all", "adapters", "norms")
 HEAD = "head"
 
 
@@ -32,14 +33,14 @@ class Tuning:
 
     @classmethod
     def parse(cls, text: str) -> "Tuning":
-        """Reads `"head"`, `"stages:2"`, `"all"` or `"adapters"`.
+        """Reads `"head"`, `"stages:2"`, `"all"`, `"adapters"` or `"norms"`.
 
         Raises:
             ValueError: If the text is none of these.
         """
-        match = re.fullmatch(r"(head|all|adapters)|stages:([0-9]+)", text)
+        match = re.fullmatch(r"(head|all|adapters|norms)|stages:([0-9]+)", text)
         if match is None:
-            raise ValueError(f"tune={text!r} must be head, stages:N, all or adapters.")
+            raise ValueError(f"tune={text!r} must be head, stages:N, all, adapters or norms.")
         return cls(match[1]) if match[1] else cls("stages", int(match[2]))
 
     def recipe(self, recipe: Recipe) -> Recipe:
@@ -74,7 +75,8 @@ class Tuning:
         """Holds fast what is not trained.
 
         Raises:
-            ValueError: If the network has no head, not so many stages, or no adapters.
+            ValueError: If the network has no head, not so many stages, no adapters, or no
+                normalisation.
         """
         if HEAD not in {layer.name for layer in network.layers}:
             raise ValueError(f"tune={self.kind!r}: {network.name} has no layer {HEAD!r}.")
@@ -86,6 +88,8 @@ class Tuning:
             body = _body(network)
             for name in body:
                 network.get_layer(name).trainable = False
+        elif self.kind == "norms":
+            _thaw_norms(network)
 
 
 def _body(network: keras.Model) -> list[str]:
@@ -97,6 +101,18 @@ def _body(network: keras.Model) -> list[str]:
             f"tune='adapters': {network.name} has none; residual_adapter_resnet26 has."
         )
     return body
+
+
+def _thaw_norms(network: keras.Model) -> None:
+    kinds = (
+        keras.layers.BatchNormalization,
+        keras.layers.LayerNormalization,
+        keras.layers.GroupNormalization,
+    )
+    if not any(isinstance(layer, kinds) for layer in network.layers):
+        raise ValueError(f"tune='norms': {network.name} has no normalisation.")
+    for layer in network.layers:
+        layer.trainable = isinstance(layer, kinds)
 
 
 class Probe:

@@ -70,6 +70,8 @@ def mlp(
     activation="relu",
     kernel_initializer="he_normal",
     dropout=0.0,
+    input_dropout=0.0,
+    max_norm=None,
 ) -> keras.Model:
     """A multi-layer perceptron.
 
@@ -79,18 +81,28 @@ def mlp(
         activation: Activation of the hidden layers: a name of Keras or of `vislearn.activations`.
         kernel_initializer: Keras initialiser of their weights; see `vislearn.initializers`.
         dropout: Rate at which hidden units are dropped in training.
+        input_dropout: Rate at which pixels are dropped in training.
+        max_norm: Largest norm of a hidden unit's incoming weights, kept after each step (Srivastava
+            et al. 2014, section 5.1, who constrain dropout so); None for no limit.
 
     Raises:
         ValueError: If an argument is out of range.
     """
+    if max_norm is not None and not max_norm > 0:
+        raise ValueError(f"max_norm={max_norm!r} must be positive, or None.")
+    limit = None if max_norm is None else keras.constraints.MaxNorm(max_norm)
+
     inputs = keras.Input(input_shape, name="image")
     x = preprocess(inputs, preprocessing)
     x = layers.Flatten(name="flatten")(x)
+    if input_dropout:
+        x = layers.Dropout(input_dropout, name="dropout0")(x)
     for index, outputs in enumerate(units, start=1):
         x = layers.Dense(
             outputs,
             activations.get(activation),
             kernel_initializer=kernel_initializer,
+            kernel_constraint=limit,
             name=f"dense{index}",
         )(x)
         if dropout:
