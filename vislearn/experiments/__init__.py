@@ -37,6 +37,7 @@ What its `context` gives (see `harness.Context`):
                         killed experiment goes on behind the last step. Training belongs in steps.
     context.train("plain", "cifar_cnn", data="cifar10", epochs=8)   a finished `training.Run`: what
                         `vislearn train` does, gone on with after its last whole epoch
+    context.source("cifar10")   what these two read, for what else takes a source
     context.folder      where the experiment may keep files
     context.track(items, "training")   the items, with a progress bar
     context.figure(name, value, ...)   a measured number, and what was to be expected:

@@ -277,7 +277,7 @@ class Context:
         from vislearn.data import load_dataset
 
         return load_dataset(
-            self._source(name, quick),
+            self.source(name, quick),
             data_dir=self.data_dir,
             seed=self.seed,
             quiet=self.quiet,
@@ -308,7 +308,7 @@ class Context:
         run = finish(
             model,
             out=self.folder / "runs" / name,
-            data=str(self._source(data, quick)),
+            data=str(self.source(data, quick)),
             data_options=options,
             quiet=self.quiet,
             **{"seed": self.seed, **arguments},
@@ -317,8 +317,8 @@ class Context:
         self.saved_seconds += max(epochs - (time.perf_counter() - start), 0.0)
         return run
 
-    def _source(self, name: str, quick: str) -> str | Path:
-        """The folder of a data set, or its name; in a quick run what stands for it."""
+    def source(self, name: str, quick: str = "digits") -> str | Path:
+        """What `load_dataset` and `train` take for a data set; arguments as in `dataset`."""
         if self.quick or self.data_dir is None:
             return quick if self.quick else name
         folder = self.data_dir / name
