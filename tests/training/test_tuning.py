@@ -167,7 +167,9 @@ def test_what_a_network_does_not_have(tune, message):
         Tuning.parse(tune).apply(network)
 
 
-@pytest.mark.parametrize(("name", "options"), [("resnet20_cifar", {"depth": 8}), ("vit_tiny_patch16", {"depth": 1})])
+@pytest.mark.parametrize(
+    ("name", "options"), [("resnet20_cifar", {"depth": 8}), ("vit_tiny_patch16", {"depth": 1})]
+)
 def test_norms(name, options):
     network = vislearn.create_model(name, **options)
     Tuning.parse("norms").apply(network)
