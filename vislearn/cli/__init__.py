@@ -6,6 +6,7 @@ Nothing heavy is imported before a command needs it.
 # ruff: noqa: F401, I001
 from vislearn.cli import data
 from vislearn.cli import train
+from vislearn.cli import pretrain
 from vislearn.cli import lr_range
 from vislearn.cli import cross_validate
 from vislearn.cli import search

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from vislearn.data.augmentation import Augment, Augmentation, Example, get_augmentation
+from vislearn.data.augmentation.views import several_views
 from vislearn.data.reading import Images
 from vislearn.tasks import get_task
 
@@ -75,6 +76,9 @@ class Dataset:
         target: From a batch's dictionary to the `(x, y)` of `model.fit`: `Task.target`. Set it
             before the first batch where families of the task learn from different things; for
             generation it is at first that of autoencoders, `(images, images)`.
+        views: `Task.views`, to be set with `target`. With more than one, each image is augmented so
+            many times, held-out images in the same way in every epoch, and `target` gets `images`
+            `(batch, views, height, width, channels)`.
     """
 
     def __init__(
@@ -96,6 +100,7 @@ class Dataset:
             if info.task == "generation"
             else get_task(info.task, info.classes).target
         )
+        self.views = 1
         self._images = images
         self._annotations = annotations
         self._splits = splits
@@ -306,6 +311,11 @@ class Dataset:
         """From pixels to the `(x, y)` of the task."""
         import tensorflow as tf
 
+        if self.views > 1:
+            # Epochs of the training draw from other seeds, see `_training`.
+            held_out = {"seed": tf.constant([self.seed, 1], tf.int64)}
+            example = {**held_out, **example, "images": tf.cast(example["images"], tf.float32)}
+            return self.target(several_views(self._augment, example, self.views))
         described = isinstance(self._augment, Augmentation)
         if augment and described:
             if self._augment.mixes and self.info.task == "classification":

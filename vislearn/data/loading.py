@@ -28,7 +28,14 @@ from vislearn.data.splits import HELD_OUT, ONE_PIECE, SPLITS, stratified_folds, 
 from vislearn.data.targets import list_targets
 from vislearn.data.voc import find_voc, list_voc
 
-TASKS = ("classification", "detection", "semantic_segmentation", "regression", "generation")
+TASKS = (
+    "classification",
+    "detection",
+    "semantic_segmentation",
+    "regression",
+    "generation",
+    "pretraining",
+)
 DEFAULT_RESIZE = {"detection": "stretch"}  # Objects at the border must not be cut off.
 EXTRAS = ("instance_masks", "keypoints")
 
@@ -73,6 +80,9 @@ def load_dataset(
     regression: images and `targets.csv`, a table with the column `file` and one for each quantity,
         in it or in `train/` and `test/` or `val/`.
     generation: any images; folders for classes are understood, and not needed.
+    pretraining: as generation; nothing is learned from classes. Where there are folders for them,
+        the splits are those of classification, so that what is tuned afterwards is tested on images
+        that were not seen before either.
 
     Boxes are clipped to their image, and dropped where nothing is left; `info.notes` counts that.
 
@@ -80,8 +90,8 @@ def load_dataset(
         source: `"digits"`, the 1,797 handwritten digits of scikit-learn; `"shapes"` or
             `"shapes/NAME"`, coloured shapes drawn on the spot, for every task; a folder; or the
             name of a data set that TFDS has prepared on this machine, such as `"cifar10"`.
-        task: `"classification"`, `"detection"`, `"semantic_segmentation"`, `"regression"` or
-            `"generation"`.
+        task: `"classification"`, `"detection"`, `"semantic_segmentation"`, `"regression"`,
+            `"generation"` or `"pretraining"`.
         image_size: Side in pixels, or `(height, width)`, to which images are brought; None for
             their own, if all have the same.
         fallback_size: Size for the case that `image_size` is None and the images differ in size;
@@ -170,7 +180,7 @@ def load_dataset(
     info = DatasetInfo(
         source=str(source),
         task=task,
-        classes=classes,
+        classes=() if task == "pretraining" else classes,
         image_shape=images.shape,
         counts={split: len(indices) for split, indices in splits.items()},
         skipped=tuple(skipped),
@@ -195,7 +205,7 @@ def _find(source: str | Path, task: str, data_dir, annotations, extras, quiet: b
     folder = Path(source).expanduser()
     named = isinstance(source, str) and prepared.TFDS_NAME.fullmatch(source)
     if source == "digits" or (named and not folder.exists()):
-        if task not in ("classification", "generation"):
+        if task not in ("classification", "generation", "pretraining"):
             raise ValueError(
                 f"{source!r} is no folder, and digits and sets of TFDS are not read for "
                 f"task={task!r}."
@@ -205,7 +215,7 @@ def _find(source: str | Path, task: str, data_dir, annotations, extras, quiet: b
         raise ValueError(f"annotations={str(annotations)!r} is of no use for task={task!r}.")
     if task == "classification":
         return list_folder(folder)
-    if task == "generation":
+    if task in ("generation", "pretraining"):
         return list_images(folder)
     check_folder(folder)
     if task == "regression":
@@ -269,10 +279,10 @@ def _annotate(task, images: Images, known, classes, *, extras, cache, repairs, n
     Returns:
         The arrays by name, and `(n,)` numbers of the strata that splits are drawn from.
     """
-    if task == "classification" or (task == "generation" and classes):
+    if task in ("classification", "generation", "pretraining") and classes:
         labels = np.array(known, np.int32)
-        return {"labels": labels}, labels
-    if task == "generation":
+        return {} if task == "pretraining" else {"labels": labels}, labels
+    if task in ("generation", "pretraining"):
         return {}, np.zeros(len(known), np.int32)
     if task == "regression":
         return {"targets": np.array(known, np.float32)}, np.zeros(len(known), np.int32)

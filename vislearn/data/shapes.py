@@ -61,7 +61,7 @@ CONFIGS = {
         ShapesConfig("96"),
         ShapesConfig("64", size=64),
         ShapesConfig("128", size=128),
-        # One object a picture: for classification and generation.
+        # One object a picture: for classification, generation and pretraining.
         ShapesConfig("single", size=64, objects=(1, 1), radius=(0.2, 0.4)),
         ShapesConfig("single32", size=32, objects=(1, 1), radius=(0.2, 0.4)),
         # Many small objects, nearly covered ones among them, on a strong texture.
@@ -116,8 +116,8 @@ class Scene:
 def find_config(source: str, task: str) -> ShapesConfig | None:
     """The configuration of `"shapes"` or `"shapes/NAME"`; None for another source.
 
-    Without a name it is one object a picture for classification and generation, several for the
-    other tasks.
+    Without a name it is one object a picture for classification, generation and pretraining,
+    several for the other tasks.
 
     Raises:
         ValueError: If there is no such configuration.
@@ -126,7 +126,7 @@ def find_config(source: str, task: str) -> ShapesConfig | None:
     if base != "shapes":
         return None
     if not slash:
-        name = "single" if task in ("classification", "generation") else "96"
+        name = "single" if task in ("classification", "generation", "pretraining") else "96"
     if name not in CONFIGS:
         raise ValueError(f"{source!r}: the configurations of shapes are {[*CONFIGS]}.")
     return CONFIGS[name]

@@ -5,6 +5,7 @@ from vislearn.tasks.base import Comparison, Input, Section, Signature, Task
 from vislearn.tasks.classification import Classification
 from vislearn.tasks.detection import Detection
 from vislearn.tasks.diffusion import Diffusion
+from vislearn.tasks.pretraining import Pretraining
 from vislearn.tasks.regression import Regression
 from vislearn.tasks.semantic_segmentation import SemanticSegmentation
 from vislearn.tasks.variational import Variational
@@ -13,6 +14,7 @@ from vislearn.tasks.variational import Variational
 TASKS: dict[str | tuple[str, str], type[Task]] = {
     Classification.name: Classification,
     Detection.name: Detection,
+    Pretraining.name: Pretraining,
     Regression.name: Regression,
     SemanticSegmentation.name: SemanticSegmentation,
     (Adversarial.name, "gan"): Adversarial,
@@ -27,6 +29,7 @@ __all__ = [
     "Comparison",
     "Detection",
     "Input",
+    "Pretraining",
     "Regression",
     "Section",
     "SemanticSegmentation",

@@ -120,6 +120,8 @@ class Task(abc.ABC):
     takes_images: ClassVar[bool] = True
     # Whether a recipe may name its loss.
     names_loss: ClassVar[bool] = False
+    # How many augmented views of each picture it learns from.
+    views: ClassVar[int] = 1
     # How pictures of another size are fitted, unless somebody says otherwise.
     resize: ClassVar[str] = "crop"
     meanings: ClassVar[dict[str, str]] = {}

@@ -17,6 +17,7 @@ __getattr__, __dir__, __all__ = attach(
         "lr_range": "range_test",
         "monte_carlo": "uncertainty",
         "penalize": "penalties",
+        "pretrain": "pretraining",
         "schedule_dropout": "dropout_schedule",
         "train": "run",
     },

@@ -208,6 +208,27 @@ _RECIPES = {
         clip_norm=1.0,
         ema=0.995,
     ),
+    # By method, for networks that learn without labels. Not measured against other values; the
+    # papers' optimisers are for batches of 4096.
+    "simclr": Recipe(
+        epochs=100,
+        batch_size=256,
+        optimizer="adamw",
+        learning_rate=2e-3,
+        weight_decay=0.01,
+        label_smoothing=0.0,
+        augment="simclr",
+    ),
+    "mae": Recipe(
+        epochs=100,
+        batch_size=256,
+        optimizer="adamw",
+        optimizer_options={"beta_2": 0.95},
+        learning_rate=1e-3,
+        weight_decay=0.05,
+        label_smoothing=0.0,
+        augment="mae",
+    ),
     # Chosen on `shapes`.
     "retinanet": dataclasses.replace(
         _ADAMW, batch_size=16, learning_rate=1e-3, augment="flip", clip_norm=1.0
@@ -217,7 +238,7 @@ _RECIPES = {
 
 
 def default_recipe(family: str) -> Recipe:
-    """The recipe of a family."""
+    """The recipe of a family, or of a method of learning without labels."""
     return _RECIPES.get(family, _RECIPES[None])
 
 

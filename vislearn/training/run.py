@@ -23,9 +23,10 @@ import keras
 
 from vislearn import backend
 from vislearn.data import Dataset, load_dataset
-from vislearn.data.augmentation import recorded
+from vislearn.data.augmentation import get_augmentation, recorded
 from vislearn.registry import create_model, model_info
-from vislearn.tasks import Task, get_task
+from vislearn.tasks import Pretraining, Task, get_task
+from vislearn.tasks.pretraining import METHODS
 from vislearn.training import callbacks
 from vislearn.training.checkpoint import load_state, load_weights, write_atomically
 from vislearn.training.distribution import Replicas
@@ -161,6 +162,7 @@ def train(
     options: dict[str, Any] | None = None,
     data_options: dict[str, Any] | None = None,
     task_options: dict[str, Any] | None = None,
+    pretraining: str | None = None,
     devices: int | None = None,
     resume: bool = False,
     quiet: bool = False,
@@ -184,6 +186,8 @@ def train(
         options: Further arguments of `create_model`.
         data_options: Further arguments of `load_dataset`.
         task_options: Attributes of the task, such as `{"schedule": "cosine"}` for diffusion.
+        pretraining: `"simclr"` or `"mae"`, to learn from pictures without labels, by the recipe of
+            the method; see `vislearn.training.pretrain`. None for the model's task.
         devices: On how many devices of each host every batch is divided; None for all accelerators
             on JAX, and otherwise for one. `distribution.start` sets up several CPU devices, and
             several hosts, of which only the first writes the run.
@@ -222,6 +226,7 @@ def train(
         options=options,
         data_options=data_options,
         task_options=task_options,
+        pretraining=pretraining,
         quiet=quiet,
         **recipe,
     )
@@ -284,6 +289,7 @@ def prepare(
     options: dict[str, Any] | None = None,
     data_options: dict[str, Any] | None = None,
     task_options: dict[str, Any] | None = None,
+    pretraining: str | None = None,
     quiet: bool = False,
     **recipe,
 ) -> tuple[Config, Dataset, Task]:
@@ -300,7 +306,13 @@ def prepare(
     if recipe.get("loss") is not None:
         # The family's smoothing was chosen with cross entropy, and not every loss allows it.
         recipe = {"label_smoothing": 0.0, **recipe}
-    usual = default_recipe(info.family)
+    if pretraining is not None:
+        task_options = {**(task_options or {}), "method": pretraining}
+        if info.task != "classification":
+            raise ValueError(f"model={model!r} must be a classifier, and is for {info.task}.")
+        if pretraining not in METHODS:
+            raise ValueError(f"method={pretraining!r} must be one of {METHODS}.")
+    usual = default_recipe(pretraining or info.family)
     used = dataclasses.replace(usual if tuning is None else tuning.recipe(usual), **recipe)
     used = dataclasses.replace(used, augment=recorded(used.augment))
     loading = {"augment": used.augment}
@@ -316,7 +328,7 @@ def prepare(
         seed=seed,
         weights=None if weights is None else _weights_file(weights),
         tune=tune,
-        task=info.task,
+        task=info.task if pretraining is None else Pretraining.name,
         task_options=dict(task_options or {}),
     )
     backend.make_deterministic(seed)
@@ -329,6 +341,9 @@ def prepare(
         config = dataclasses.replace(config, task_options=found)
         task = get_task(config.task, dataset.info.classes, info.family, **found)
     dataset.target = task.target  # Families of a task may learn from different things.
+    dataset.views = task.views
+    if task.views > 1 and get_augmentation(used.augment, task=config.task) is None:
+        raise ValueError(f"augment={used.augment!r}: the views of a picture have to differ.")
     shape = {"image_size": dataset.info.image_shape[:2], "channels": dataset.info.image_shape[2]}
     config = dataclasses.replace(
         config,
@@ -450,7 +465,7 @@ def _fit(
     if task.measures_answers and validation is not None:
         before.append(callbacks.MeasureAnswers(network, task, dataset.arrays("validation")))
         metrics, validation = [task.metric], None
-    if not task.takes_images or task.name == "generation":
+    if task.name == "generation":
         before.append(callbacks.DrawSamples(network, task, folder))
     progress = callbacks.Progress(
         console,

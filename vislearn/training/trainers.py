@@ -18,6 +18,8 @@ class Objective(Protocol):
 
     Attributes:
         parts: Names of the summands that `loss` returns, in order; each becomes a curve.
+        networks: Only where there are any: further models that `forward` calls. They are trained
+            with the network, and are no part of what a run leaves.
     """
 
     parts: tuple[str, ...]
@@ -52,7 +54,8 @@ class ObjectiveTrainer(keras.Model):
         self.objective = objective
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.trackers = [keras.metrics.Mean(name=name) for name in objective.parts]
-        self.built = True  # The network is, and there are no other weights.
+        self.networks = list(getattr(objective, "networks", ()))
+        self.built = True  # The networks are, and there are no other weights.
 
     def call(self, x, training=False):
         return self.objective.forward(

@@ -88,12 +88,31 @@ ANNOTATED = {
 }
 # Networks that make pictures learn whatever is done to them, a colour cast or a grey border.
 GENERATED = {"none": NONE, "flip": FLIP, "standard": FLIP}
+# What learning without labels needs (arXiv:2002.05709, appendix A, at the half strength of its B.9;
+# arXiv:2111.06377, Table 8). Strong saturation stands for SimCLR's occasional greyscale; there is
+# no blur, which the former leaves out for small pictures.
+UNLABELLED = {
+    "none": NONE,
+    "flip": FLIP,
+    "simclr": Augmentation(
+        (
+            ResizedCrop((0.08, 1.0)),
+            Flip(),
+            Brightness(0.2),
+            Contrast(0.6),
+            Saturation(2.0),
+            Hue(0.2 * math.pi),
+        )
+    ),
+    "mae": Augmentation((ResizedCrop((0.2, 1.0)), Flip())),
+}
 PRESETS = {
     "classification": WHOLE,
     "regression": WHOLE,
     "detection": ANNOTATED,
     "semantic_segmentation": ANNOTATED,
     "generation": GENERATED,
+    "pretraining": UNLABELLED,
 }
 AUGMENTATIONS = {task: tuple(presets) for task, presets in PRESETS.items()}
 

@@ -1,0 +1,103 @@
+"""`vislearn pretrain`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vislearn.cli.base import DataOption, app, load_keras, parse_image_size, parse_values
+
+
+@app.command()
+def pretrain(
+    model: Annotated[
+        str, typer.Argument(help="Registry name of a classifier; for mae a vision transformer.")
+    ],
+    data: DataOption,
+    out: Annotated[Path, typer.Option(help="Folder of the run; must not exist yet.")],
+    method: Annotated[
+        str,
+        typer.Option(
+            help="simclr, to find the other view of a picture among those of all pictures of a "
+            "batch; mae, to fill in patches that are hidden."
+        ),
+    ] = "simclr",
+    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images a step; simclr learns more from large batches.")
+    ] = None,
+    image_size: Annotated[
+        str | None, typer.Option(help="Side in pixels, or HEIGHTxWIDTH; as for `train`.")
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(
+            help="What makes the views: simclr, mae, flip, none, or a YAML file of operations; by "
+            "default the method's."
+        ),
+    ] = None,
+    precision: Annotated[str, typer.Option(help="float32 or mixed_bfloat16.")] = "float32",
+    seed: Annotated[int, typer.Option(help="A run with a seed repeats exactly.")] = 0,
+    weights: Annotated[str | None, typer.Option(help="What to start from; as for `train`.")] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="Option of the architecture, as name=value; may be repeated."),
+    ] = None,
+    recipe: Annotated[
+        list[str] | None,
+        typer.Option(help="Any other field of the recipe, as name=value; may be repeated."),
+    ] = None,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="temperature=0.5, projection=128 of simclr; masked=0.75, decoder_depth=4, "
+            "decoder_dim=..., normalize=true of mae; may be repeated."
+        ),
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where TFDS data sets are prepared.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+) -> None:
+    """Learn features from pictures without labels, to start from with `train --weights`.
+
+    Any folder of images does. Folders for classes are not needed, and are not learned from; where
+    there are some, images are split as for `train`, and nothing is learned from its test images.
+
+    Leaves a run folder, whose weights fit the same model with the same options:
+
+    vislearn pretrain resnet20_cifar --data photos --out runs/features
+
+    vislearn train resnet20_cifar --data photos --out runs/probe --weights runs/features --tune head
+
+    vislearn pretrain vit_small_patch16 --method mae --data photos --out runs/mae
+    """
+    load_keras()
+    from vislearn.training import pretrain as run_pretraining
+
+    given = parse_values(recipe or [], "--recipe") | {
+        name: value
+        for name, value in (
+            ("epochs", epochs),
+            ("batch_size", batch_size),
+            ("learning_rate", learning_rate),
+            ("augment", augment),
+            ("objective", parse_values(objective or [], "--objective") or None),
+        )
+        if value is not None
+    }
+    run_pretraining(
+        model,
+        data=data,
+        out=out,
+        method=method,
+        image_size=parse_image_size(image_size),
+        precision=precision,
+        seed=seed,
+        weights=weights,
+        options=parse_values(option or []),
+        data_options={} if data_dir is None else {"data_dir": str(data_dir)},
+        resume=resume,
+        **given,
+    )
