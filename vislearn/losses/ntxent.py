@@ -9,7 +9,7 @@ def nt_xent(first, second, *, temperature: float = 0.5):
     With z the 2N projections of N pictures and s their cosine similarity, the loss of a view i
     whose partner is j is `-s(i, j) / t + log(sum over k other than i of exp(s(i, k) / t))`.
 
-    Computed in float32 whatever comes in: in bfloat16, similarities near 1 are 1/128 apart.
+    Computed in float32 whatever comes in: in bfloat16, similarities near 1 are 1/256 apart.
 
     Args:
         first, second: Projections of two views of each picture, `(batch, dim)`; not normalised.
@@ -27,10 +27,12 @@ def nt_xent(first, second, *, temperature: float = 0.5):
     first, second = _unit(first), _unit(second)
     z = ops.concatenate([first, second], axis=0)  # (2 batch, dim)
     similarity = ops.matmul(z, ops.transpose(z)) / temperature  # (2 batch, 2 batch)
-    # No view is to be found in itself.
-    similarity = similarity - 1e9 * ops.eye(ops.shape(z)[0], dtype="float32")
     partner = ops.sum(first * second, axis=-1) / temperature  # (batch,), the same for both views
-    return ops.mean(ops.logsumexp(similarity, axis=-1)) - ops.mean(partner)
+    # With the views of other pictures by themselves, the loss is log(1 + exp(others - partner)),
+    # which keeps its digits where it is small.
+    same_picture = ops.tile(ops.eye(ops.shape(first)[0], dtype="float32"), (2, 2))
+    others = ops.logsumexp(similarity - 1e9 * same_picture, axis=-1)  # (2 batch,)
+    return ops.mean(ops.softplus(others - ops.tile(partner, (2,))))
 
 
 def _unit(x):
