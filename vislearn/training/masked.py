@@ -59,7 +59,9 @@ class MaskedObjective:
         decoder_dim = dim // 2 if decoder_dim is None else decoder_dim
         num_heads = max(1, decoder_dim // 32)
         if decoder_dim < 1 or decoder_dim % num_heads:
-            raise ValueError(f"decoder_dim={decoder_dim!r} must be a multiple of 32, or below 64.")
+            raise ValueError(
+                f"decoder_dim={decoder_dim!r} must be a positive multiple of its {num_heads} heads."
+            )
         self.normalize = normalize
         self.stem = keras.Model(network.input, positions.output)
         self.encoder = _on_tokens(network, positions, 1 + self.visible)
