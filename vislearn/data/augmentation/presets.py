@@ -90,7 +90,8 @@ ANNOTATED = {
 GENERATED = {"none": NONE, "flip": FLIP, "standard": FLIP}
 # What learning without labels needs (arXiv:2002.05709, appendix A, at the half strength of its B.9;
 # arXiv:2111.06377, Table 8). Strong saturation stands for SimCLR's occasional greyscale; there is
-# no blur, which the former leaves out for small pictures.
+# no blur, which the former leaves out for small pictures. A crop ends at most where the image does:
+# with "nearest" its border is resized like the rest.
 UNLABELLED = {
     "none": NONE,
     "flip": FLIP,
@@ -102,9 +103,10 @@ UNLABELLED = {
             Contrast(0.6),
             Saturation(2.0),
             Hue(0.2 * math.pi),
-        )
+        ),
+        fill="nearest",
     ),
-    "mae": Augmentation((ResizedCrop((0.2, 1.0)), Flip())),
+    "mae": Augmentation((ResizedCrop((0.2, 1.0)), Flip()), fill="nearest"),
 }
 PRESETS = {
     "classification": WHOLE,
