@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from vislearn import backend
 from vislearn.data.augmentation import OPERATIONS, Augmentation, Mosaic, Shear, Zoom
 
 pytestmark = pytest.mark.tensorflow
@@ -24,6 +25,12 @@ CASES = [
 ]
 MOVEMENTS = ("flip", "shift", "shear", "rotate", "zoom", "stretch", "lens", "resized_crop")
 SIDE = 48
+
+
+@pytest.fixture(autouse=True, scope="module")
+def as_in_a_training():
+    """A run makes TensorFlow deterministic, which refuses some of what it otherwise does."""
+    backend.make_deterministic(0)
 
 
 def always(name):

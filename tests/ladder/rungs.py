@@ -64,11 +64,18 @@ def each(names):
     return pytest.mark.parametrize("name", names)
 
 
-def each_in_turn(names):
-    """Parametrises a test that costs seconds: variants of a builder but one are slow tests."""
+def each_in_turn(names, long=()):
+    """Parametrises a test that costs seconds: variants of a builder but one are slow tests.
+
+    Args:
+        names: Registry names.
+        long: Those of which even the one takes too long.
+    """
     return each(
         [
-            name if representative(name) in FAST else pytest.param(name, marks=pytest.mark.slow)
+            name
+            if representative(name) in FAST and name not in long
+            else pytest.param(name, marks=pytest.mark.slow)
             for name in names
         ]
     )

@@ -12,6 +12,8 @@ import vislearn
 pytestmark = pytest.mark.tensorflow
 
 FORMATS = ("savedmodel", "litert", "onnx")
+# Most of a minute each: `inception_v3` and `ddpm` are of the same blocks.
+LONG = ("conditional_ddpm", "inception_resnet_v2", "inception_v2", "inception_v4")
 
 
 @functools.cache
@@ -31,7 +33,7 @@ def reports(name: str) -> dict:
     return found
 
 
-@each_in_turn(MODELS)
+@each_in_turn(MODELS, LONG)
 def test_every_format_answers_as_keras(name):
     found = reports(representative(name))
     assert found

@@ -88,6 +88,23 @@ FITS = {
     "squeezenet": (15, 16, 3e-3),
 }
 DEFAULT = (6, 32, 5e-3)
+# Half a minute each and more; their families or blocks have others that learn in seconds.
+LONG = (
+    "dinov2_base",
+    "googlenet",
+    "inception_resnet_v2",
+    "inception_v2",
+    "inception_v3",
+    "inception_v4",
+    "mobilenet_v3_large",
+    "mvit_base",
+    "nasnet_large",
+    "nfnet_f0",
+    "performer_vit_small",
+    "resnet50_v2",
+    "swin_base",
+    "xception",
+)
 
 
 @functools.cache
@@ -110,7 +127,7 @@ def accuracy(name: str) -> float:
     keras.backend.backend() != "tensorflow",
     reason="one step of each network is asked of the other backends: compiling them takes minutes",
 )
-@each_in_turn(CLASSIFIERS)
+@each_in_turn(CLASSIFIERS, LONG)
 def test_reads_digits(name):
     assert accuracy(representative(name)) >= BAR
 

@@ -90,6 +90,7 @@ def test_refuses_what_is_out_of_range(options, message):
         NoiseObjective(**options)
 
 
+@pytest.mark.slow
 def test_a_short_training_learns_to_see_the_noise():
     keras.utils.set_random_seed(0)
     network = ddpm(**{**TINY, "num_classes": 2, "dropout": 0.0})

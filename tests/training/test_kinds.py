@@ -59,7 +59,14 @@ def tiny_shapes():
         yield
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(
+    scope="module",
+    params=[
+        # Minutes: its U-Net has attention, and its samples take many steps.
+        pytest.param(kind, marks=pytest.mark.slow) if kind == "ddpm" else kind
+        for kind in KINDS
+    ],
+)
 def kind(request):
     return request.param
 

@@ -49,6 +49,8 @@ def pool_to_grid(x, grid: int, *, name: str):
     Raises:
         ValueError: If `grid` is less than 1.
     """
+    if grid < 1:
+        raise ValueError(f"grid={grid!r} must be at least 1.")
     if x.shape[1:3] == (grid, grid):
         return x
     return AdaptivePooling2D(grid, name=name)(x)

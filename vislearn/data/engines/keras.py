@@ -305,4 +305,11 @@ def _keras_cv():
         raise ImportError(
             "This operation needs keras-cv with engine='keras': pip install 'vislearn[augment]'."
         ) from error
+    # Its layers ask for TensorFlow's global generator, from which nothing is drawn here; where
+    # operations are deterministic, as in a training, TensorFlow does not make one by itself.
+    try:
+        tf.random.get_global_generator()
+    except RuntimeError:
+        with tf.init_scope():
+            tf.random.set_global_generator(tf.random.Generator.from_seed(0))
     return layers
