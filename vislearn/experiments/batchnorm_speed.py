@@ -33,15 +33,11 @@ def batchnorm_speed(context: Context) -> None:
         images, epochs, rates = 640, 6, RATES[1::2]
         options = {"filters": (8, 16), "units": 32}
     train = context.dataset("cifar10").arrays("train", limit=images)
-    losses = {
-        name: np.array(
-            context.step(
-                name.replace(" ", "_"), sweep, train, batch_norm, rates, epochs, options,
-                context.seed,
-            )
-        )
-        for name, batch_norm in NAMES.items()
-    }  # fmt: skip
+    losses = {}
+    for name, batch_norm in NAMES.items():
+        step = name.replace(" ", "_")
+        found = context.step(step, sweep, train, batch_norm, rates, epochs, options, context.seed)
+        losses[name] = np.array(found)
     best = {name: values[np.argmin(values[:, -1])] for name, values in losses.items()}
     largest = {
         name: max(
@@ -90,7 +86,8 @@ def batchnorm_speed(context: Context) -> None:
             ),
         ),
         f"Left: the loss after {epochs} short epochs by learning rate; where a curve ends, "
-        "training diverged. Right: the course of training at each network's best rate.",
+        "training diverged, and 2.3 is guessing. Right: the course of training at each network's "
+        "best rate.",
     )
 
 
