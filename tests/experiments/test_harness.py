@@ -164,6 +164,29 @@ def test_dataset(tmp_path):
     assert len(quick.info.classes) == 10
 
 
+@pytest.mark.tensorflow
+def test_training_goes_on(tmp_path, context):
+    import keras
+
+    def stop(epoch, logs):
+        raise KeyboardInterrupt
+
+    stopping = {"extra_callbacks": [keras.callbacks.LambdaCallback(on_epoch_end=stop)]}
+    arguments = {"data": "mnist", "epochs": 2, "augment": "none", "options": {"units": [16]}}
+    with pytest.raises(KeyboardInterrupt):
+        context.train("one", "mlp", **arguments, **stopping)
+    run = context.train("one", "mlp", **arguments)
+    assert run.folder == tmp_path / "runs" / "one" and run.config.data == "digits"
+    history = run.history()
+    assert len(history) == 2
+    again = harness.Context(tmp_path, quick=True, quiet=True)
+    assert again.train("one", "mlp", **arguments).history() == history
+    seconds = sum(row["seconds"] for row in history)
+    assert 0 < again.saved_seconds <= seconds
+    full = harness.Context(tmp_path)
+    assert (context.source("mnist"), full.source("mnist")) == ("digits", "mnist")
+
+
 def test_figures_show_their_digits():
     assert Figure("a", 0.060466176, digits=8).show(0.060466176) == "0.060466176"
     assert Figure("a", 34848.0).show(34848.0) == "34,848"

@@ -83,6 +83,9 @@ def _draw(axes, panel: Panel, colours: Mapping[str, str]) -> None:
         label = None if name in panel.lines else name
         axes.plot(x, y, "o", color=colours[name], markersize=3, label=label, zorder=3)
     axes.set(title=panel.title, xlabel=panel.x, ylabel=panel.y)
+    places = [x for x, _ in (*panel.lines.values(), *panel.points.values())]
+    if all(np.all(np.mod(x, 1) == 0) for x in places):
+        axes.xaxis.get_major_locator().set_params(integer=True)  # There are no half epochs.
     for letter in panel.log:
         log_scale(axes, letter)
     if panel.limits is not None:

@@ -1,0 +1,43 @@
+"""What the experiments with trained networks compute beside the training."""
+
+import numpy as np
+import pytest
+
+from vislearn.data import load_dataset
+from vislearn.experiments import ensemble_gain, mixup_decision, transfer_learning
+from vislearn.experiments.mc_dropout import turned
+
+pytestmark = pytest.mark.tensorflow
+
+
+def test_averages_of_all_subsets():
+    one, other = [[0.9, 0.1], [0.6, 0.4]], [[0.2, 0.8], [0.3, 0.7]]
+    accuracies, entropies = ensemble_gain.by_size(np.array([one, other]), np.array([0, 1]))
+    assert accuracies == [0.5, 1.0]
+    expected = [-np.log([0.9, 0.4, 0.2, 0.7]).mean(), -np.log(0.55)]
+    np.testing.assert_allclose(entropies, expected, rtol=1e-12)
+
+
+def test_slope_of_a_decision():
+    x, y = (np.linspace(*limits, mixup_decision.SIDE) for limits in mixup_decision.LIMITS)
+    plane = 0.5 + 0.03 * (x - 0.41) + 0.04 * (y[:, None] - 0.13)
+    assert mixup_decision.steepness(plane) == pytest.approx(0.05)
+
+
+def test_some_classes_as_a_folder(tmp_path):
+    data = load_dataset("digits")
+    folder = transfer_learning.write(tmp_path / "some", data, ("6", "8"), size=20)
+    some = load_dataset(folder, quiet=True)
+    assert some.info.classes == ("6", "8") and some.info.image_shape == data.info.image_shape
+    assert some.info.counts["train"] + some.info.counts["validation"] == 40
+    test, found = data.arrays("test"), some.arrays("test")
+    eights = test["images"][test["labels"] == 8]
+    np.testing.assert_array_equal(found["images"][found["labels"] == 1], eights)
+    before = folder.stat().st_mtime_ns
+    assert transfer_learning.write(folder, data, ("6",)) == folder
+    assert folder.stat().st_mtime_ns == before
+
+
+def test_turned_by_a_right_angle():
+    images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 1), np.uint8)
+    np.testing.assert_array_equal(turned(images, 90), np.rot90(images, axes=(1, 2)))

@@ -1,0 +1,96 @@
+"""What a network that knows other classes is worth, with few images and with more.
+
+CIFAR-10's six animals teach a network; its four vehicles are what it is then to tell apart, with
+5, 50 or 500 images of each, of which a tenth chooses the best epoch. Three ways, all recipes of
+`vislearn train`: a new linear layer on the features (a probe), all weights with a smaller rate and
+smaller ones below (fine-tuning), and a network from scratch.
+"""
+
+from pathlib import Path
+
+from vislearn.data import Dataset
+from vislearn.experiments.harness import Context, experiment
+from vislearn.pictures import Panel, chart
+from vislearn.training import Run
+
+ANIMALS = ("bird", "cat", "deer", "dog", "frog", "horse")
+
+
+@experiment(
+    claim="A linear probe is best with little data, fine-tuning with more.",
+    source="CS163 notes, transfer learning; Stanford CS231n, transfer learning; ECE 5307 "
+    "and CS909 notes",
+    expected="5 images a class: the probe ahead of fine-tuning and of scratch; 500: fine-tuning "
+    "ahead of the probe and of scratch",
+    minutes=15,
+    quick="Digits 0 to 5, then 6 to 9 with 10 images of each: the probe against scratch.",
+)
+def transfer_learning(context: Context) -> None:
+    data = context.dataset("cifar10")
+    taught = data.info.classes[:6] if context.quick else ANIMALS
+    others = [name for name in data.info.classes if name not in taught]
+    model, setting = "cifar_cnn", {"options": {"batch_norm": True, "dropout": 0.2}}
+    if context.quick:
+        model, setting = "mlp", {"augment": "none"}
+
+    def train(name: str, folder: Path, **arguments) -> Run:
+        source = {"data": str(folder), "quick": str(folder)}
+        run = context.train(name, model, **source, **setting, **arguments)
+        context.figure(f"{name}: test accuracy", run.metrics()["test"]["accuracy"])
+        return run
+
+    teacher = train("taught", write(context.folder / "taught", data, taught), epochs=8)
+    ways = {
+        "probe": {"weights": str(teacher.folder), "tune": "head"},
+        "scratch": {"epochs": 8 if context.quick else 40, "patience": 40},
+    }
+    if not context.quick:
+        ways["tuning"] = {**ways["scratch"], "weights": str(teacher.folder), "tune": "all"}
+    sizes = (10,) if context.quick else (5, 50, 500)
+    accuracies = {way: [] for way in ways}
+    for size in sizes:
+        folder = write(context.folder / f"others_{size}", data, others, size)
+        for way, arguments in ways.items():
+            run = train(f"{way}_{size}", folder, **arguments)
+            accuracies[way].append(run.metrics()["test"]["accuracy"])
+
+    def compare(ahead: str, behind: str, place: int) -> None:
+        gain = 100 * (accuracies[ahead][place] - accuracies[behind][place])
+        name = f"{sizes[place]} a class: {ahead} less {behind}, percent"
+        context.figure(name, gain, at_least=0)
+
+    compare("probe", "scratch", 0)
+    if not context.quick:
+        compare("probe", "tuning", 0)
+        compare("tuning", "probe", -1)
+        compare("tuning", "scratch", -1)
+    lines = {way: (sizes, values) for way, values in accuracies.items()}
+    panel = Panel("after other classes", "images a class", "test accuracy", lines, log="x")
+    context.picture("sizes", chart(panel, height=3.2), "Test accuracy by the images of a class.")
+
+
+def write(folder: Path, data: Dataset, names, size: int | None = None) -> Path:
+    """Writes some classes of a data set as PNG files, unless it was done before.
+
+    Args:
+        folder: Gets `train/CLASS` and `test/CLASS`.
+        data: The data set.
+        names: Of the classes.
+        size: Training images of each class; None for all.
+    """
+    from PIL import Image
+
+    if folder.exists():
+        return folder
+    part = folder.with_name(f"{folder.name}_part")
+    for split in ("train", "test"):
+        arrays = data.arrays(split)
+        for name in names:
+            images = arrays["images"][arrays["labels"] == data.info.classes.index(name)]
+            inside = part / split / name
+            inside.mkdir(parents=True, exist_ok=True)
+            for number, image in enumerate(images[: size if split == "train" else None]):
+                pixels = image[..., 0] if image.shape[-1] == 1 else image
+                Image.fromarray(pixels).save(inside / f"{number:05}.png")
+    part.rename(folder)
+    return folder
