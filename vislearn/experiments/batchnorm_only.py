@@ -23,7 +23,7 @@ NOTES = 0.82
     source="CS909 notes; Frankle et al., ICLR 2021, arXiv:2003.00152, abstract and section 4",
     expected="82% for a sufficiently deep network (866 layers, 160 epochs); far above 10% for few "
     "layers",
-    minutes=60,
+    minutes=45,
     quick="8 layers and the 8x8 digits: that nothing else is trained is checked, depth is not.",
 )
 def batchnorm_only(context: Context) -> None:

@@ -24,7 +24,7 @@ CASES = {"none": (0.0, None), "early": (0.1, "early:3"), "throughout": (0.1, Non
     "raises it.",
     source="CS909 notes; Liu et al., ICML 2023, arXiv:2303.01500, section 4 and table 1",
     expected="early below none, none below throughout; in the paper by a few hundredths",
-    minutes=25,
+    minutes=20,
     quick="A few epochs of the 8x8 digits and one seed: the losses are not checked.",
 )
 def early_late_dropout(context: Context) -> None:
