@@ -22,6 +22,9 @@ HERE = Path(__file__).parent
 SHEETS = HERE / "images" / "augmentation"
 DRAWN = ("light", "standard", "strong", "resnet", "imagedatagenerator")
 KINDS = {"classification": "photographs", "detection": "shapes"}
+# Task, kind of pictures and preset of each sheet.
+SHOWN = [(task, kind, name) for task, kind in KINDS.items() for name in DRAWN]
+SHOWN += [("pretraining", "photographs", name) for name in ("simclr", "mae")]
 CORNERS = {"china": ((0, 100), (150, 330)), "flower": ((20, 180), (160, 330))}
 SIDE, CUT = 128, 250  # pixels of a sheet's pictures, and of what they are cut from
 EXAMPLE = """engine: native        # or albumentations, keras
@@ -76,13 +79,12 @@ def page() -> str:
         lines.append(f"| `{name}` | {' | '.join(cells)} |")
     lines += [
         "",
-        "For generation there are `none`, `flip` and `standard`, which mirrors. Written signs are",
-        "never mirrored by a preset.",
+        "For generation there are `none`, `flip` and `standard`, which mirrors; for pretraining,",
+        "the views of `simclr` and the crops of `mae`. No preset mirrors written signs.",
         "",
     ]
-    for task, kind in KINDS.items():
-        for name in DRAWN:
-            lines += [f"`{name}`, {task}:", "", f"![]({_sheet(kind, name)})", ""]
+    for task, kind, name in SHOWN:
+        lines += [f"`{name}`, {task}:", "", f"![]({_sheet(kind, name)})", ""]
     lines += [
         "## Operations",
         "",
@@ -145,14 +147,14 @@ def draw() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         cut_photographs(Path(folder))
-        photographs = load_dataset(folder, quiet=True)
-        shapes = load_dataset(
-            "shapes", task="detection", extras=("instance_masks", "keypoints"), quiet=True
-        )
+        extras = ("instance_masks", "keypoints")
+        datasets = {
+            "photographs": load_dataset(folder, quiet=True),
+            "shapes": load_dataset("shapes", task="detection", extras=extras, quiet=True),
+        }
         SHEETS.mkdir(parents=True, exist_ok=True)
-        for (task, kind), dataset in zip(KINDS.items(), (photographs, shapes), strict=True):
-            for name in DRAWN:
-                save(dataset, PRESETS[task][name], HERE / _sheet(kind, name))
+        for task, kind, name in SHOWN:
+            save(datasets[kind], PRESETS[task][name], HERE / _sheet(kind, name))
 
 
 def cut_photographs(folder: Path) -> None:

@@ -25,7 +25,10 @@ SourceArgument = Annotated[
 ]
 TaskOption = Annotated[
     str,
-    typer.Option(help="classification, detection, semantic_segmentation, regression, generation."),
+    typer.Option(
+        help="classification, detection, semantic_segmentation, regression, generation or "
+        "pretraining."
+    ),
 ]
 ImageSizeOption = Annotated[
     str | None,
@@ -70,6 +73,8 @@ def show(
     vislearn data show shapes --task detection --extra keypoints --out boxes.png
 
     vislearn data show photos --augment mine.yaml --engine albumentations --out mine.png
+
+    vislearn data show photos --task pretraining --augment simclr --out views.png
     """
     from vislearn import pictures
     from vislearn.data.augmentation import get_augmentation

@@ -11,7 +11,11 @@ from vislearn.cli.base import DataOption, app, load_keras, parse_image_size, par
 @app.command()
 def pretrain(
     model: Annotated[
-        str, typer.Argument(help="Registry name of a classifier; for mae a vision transformer.")
+        str,
+        typer.Argument(
+            help="Registry name of a classifier; for mae a vision transformer, for simmim a "
+            "network with feature maps."
+        ),
     ],
     data: DataOption,
     out: Annotated[Path, typer.Option(help="Folder of the run; must not exist yet.")],
@@ -19,7 +23,8 @@ def pretrain(
         str,
         typer.Option(
             help="simclr, to find the other view of a picture among those of all pictures of a "
-            "batch; mae, to fill in patches that are hidden."
+            "batch; mae, to fill in hidden patches by the others; simmim, by a picture in which "
+            "they are grey."
         ),
     ] = "simclr",
     epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
@@ -52,7 +57,7 @@ def pretrain(
         list[str] | None,
         typer.Option(
             help="temperature=0.5, projection=128 of simclr; masked=0.75, decoder_depth=4, "
-            "decoder_dim=..., normalize=true of mae; may be repeated."
+            "decoder_dim=..., normalize=true of mae; masked=0.6 of simmim; may be repeated."
         ),
     ] = None,
     data_dir: Annotated[

@@ -91,7 +91,7 @@ def evaluate_keras(
     from vislearn import backend
 
     if not task.takes_images:
-        raise ValueError(f"{model.name} makes pictures: judge them with a classifier (--judge).")
+        raise task.no_answers()
     signature = task.predict(in_float32(model))
     expected = describe_inputs(signature)
     inputs = checked_inputs({IMAGE: truth["images"]}, expected)

@@ -183,7 +183,7 @@ class Task(abc.ABC):
 
     def decode(self, outputs) -> dict[str, Any]:
         """From raw outputs to named answers of fixed shape, in operations that exports have."""
-        raise self._no_answers()
+        raise self.no_answers()
 
     def predict(self, network) -> Signature:
         """From pictures to decoded answers."""
@@ -238,7 +238,7 @@ class Task(abc.ABC):
 
     def measure(self, answers: Arrays, truth: Arrays) -> dict[str, float]:
         """The metrics of decoded answers, beside the annotations of the data set."""
-        raise self._no_answers()
+        raise self.no_answers()
 
     def sections(self, network, answers: Arrays | None, truth: Arrays | None) -> list[Section]:
         """What a report shows: some held-out pictures with their answers, and samples.
@@ -265,14 +265,14 @@ class Task(abc.ABC):
 
     def draw(self, images: np.ndarray, answers: Arrays, truth: Arrays | None, titles=None):
         """A `matplotlib.figure.Figure` of pictures with their answers."""
-        raise self._no_answers()
+        raise self.no_answers()
 
     def describe(self, answers: Arrays, index: int, top: int = 3) -> list[tuple[str, float]]:
         """The answer for one picture in words, each with its score, the surest first."""
-        raise self._no_answers()
+        raise self.no_answers()
 
-    def _no_answers(self) -> ValueError:
-        """What to say to someone who asks a generator about pictures."""
+    def no_answers(self) -> ValueError:
+        """What to say to someone who asks about pictures where there are no answers."""
         return ValueError(
             f"A network of the family {self.family} makes pictures and answers nothing about them: "
             "it is judged by a classifier (vislearn evaluate --judge)."

@@ -1,11 +1,12 @@
 """Learning without labels: the features that a task is learned on afterwards."""
 
 import dataclasses
+import inspect
 from typing import Any, ClassVar
 
 from vislearn.tasks.base import Task
 
-METHODS = ("simclr", "mae")
+METHODS = ("simclr", "mae", "simmim")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,8 +16,9 @@ class Pretraining(Task):
     It answers nothing: `vislearn train --weights RUN` gives it a head.
 
     Attributes:
-        method: `"simclr"`, to find the other view of a picture among those of all pictures; or
-            `"mae"`, to fill in the hidden patches of a picture.
+        method: `"simclr"`, to find the other view of a picture among those of all pictures; `"mae"`
+            or `"simmim"`, to fill in hidden patches, by the others alone or by a picture in which
+            they are grey.
 
     Raises:
         ValueError: If there is no such method.
@@ -48,14 +50,32 @@ class Pretraining(Task):
         return example["images"], None
 
     def objective(self, network, recipe):
-        """That of the method; `recipe.objective` holds its options, such as `temperature`."""
+        """That of the method; `recipe.objective` holds its options, such as `temperature`.
+
+        Raises:
+            ValueError: If the method has no such option, or does not fit the network.
+        """
         from vislearn.training.contrastive import ContrastiveObjective
         from vislearn.training.masked import MaskedObjective
+        from vislearn.training.masked_pixels import MaskedPixelsObjective
 
-        kind = {"simclr": ContrastiveObjective, "mae": MaskedObjective}[self.method]
+        kinds = (ContrastiveObjective, MaskedObjective, MaskedPixelsObjective)
+        kind = dict(zip(METHODS, kinds, strict=True))[self.method]
+        options = [*inspect.signature(kind).parameters][1:]
+        if unknown := sorted({*recipe.objective} - {*options}):
+            raise ValueError(f"objective: {self.method} has no {unknown}; it has {options}.")
         return kind(network, **recipe.objective)
 
-    def _no_answers(self) -> ValueError:
+    def signatures(self, network):
+        """There is none: features are no answers.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise self.no_answers()
+
+    def no_answers(self) -> ValueError:
+        """What to do before it is asked for any."""
         return ValueError(
             "A network that was only pretrained answers nothing: give it a head first, by "
             "vislearn train MODEL --weights RUN --tune head."

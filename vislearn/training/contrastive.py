@@ -17,7 +17,7 @@ class ContrastiveObjective:
 
     Args:
         network: A model built with `num_classes=0`.
-        temperature: Of the loss; the best one on CIFAR-10 is 0.5 (appendix B.9).
+        temperature: Of the loss; 0.5 serves for CIFAR-10 (appendix B.9).
         projection: Size of z.
 
     Attributes:

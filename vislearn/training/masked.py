@@ -96,10 +96,8 @@ class MaskedObjective:
             `(batch, hidden, rows * columns * channels)`, float32.
         """
         del network
-        draws = keras.random.uniform((ops.shape(x)[0], self.patches), seed=seed_generator)
-        order = ops.argsort(draws, axis=1)  # (batch, patches): the visible ones come first
-        rank = ops.argsort(order, axis=1)  # (batch, patches): the place of each in that order
-        hidden = order[:, self.visible :]
+        order, rank = random_order(ops.shape(x)[0], self.patches, seed_generator)
+        hidden = order[:, self.visible :]  # The visible ones come first.
         first = ops.zeros_like(order[:, :1])
 
         tokens = self.stem(x, training=training)  # (batch, 1 + patches, dim)
@@ -122,9 +120,7 @@ class MaskedObjective:
         Returns:
             `(batch, patches, rows * columns * channels)`, float32.
         """
-        pixels = ops.cast(images, "float32") / 255.0
-        patches = partition_windows(pixels, self.patch)  # (batch * patches, pixels, channels)
-        patches = ops.reshape(patches, (-1, self.patches, patches.shape[1] * patches.shape[2]))
+        patches = pixel_patches(images, self.patch)
         if not self.normalize:
             return patches
         patches = patches - ops.mean(patches, axis=-1, keepdims=True)
@@ -143,6 +139,32 @@ class MaskedObjective:
         return {"patch_mse": ops.mean(ops.square(ops.cast(found, "float32") - patches))}
 
 
+def random_order(batch, count: int, seed_generator):
+    """An order of the patches for each picture.
+
+    Returns:
+        The patches in their order and the place of each patch in it, both `(batch, count)`.
+    """
+    order = ops.argsort(keras.random.uniform((batch, count), seed=seed_generator), axis=1)
+    return order, ops.argsort(order, axis=1)
+
+
+def pixel_patches(images, patch: tuple[int, int]):
+    """The patches of images, row by row.
+
+    Args:
+        images: `(batch, height, width, channels)`, 0..255.
+        patch: Its rows and columns, which divide the image's.
+
+    Returns:
+        `(batch, patches, rows * columns * channels)`, float32, 0..1.
+    """
+    height, width, channels = images.shape[1:]
+    count = (height // patch[0]) * (width // patch[1])
+    pixels = partition_windows(ops.cast(images, "float32") / 255.0, patch)
+    return ops.reshape(pixels, (-1, count, patch[0] * patch[1] * channels))
+
+
 def _positions(network: keras.Model) -> PositionEmbedding:
     """The layer after which patches are tokens on their own, none bound to a place in an array.
 
@@ -155,8 +177,8 @@ def _positions(network: keras.Model) -> PositionEmbedding:
     if not whole or any(block.output.shape != found[0].output.shape for block in blocks):
         raise ValueError(
             f"method='mae': the blocks of {network.name} do not take any choice of patches, as "
-            "those of a vision transformer such as vit_small_patch16 do; method='simclr' trains "
-            "every classifier."
+            "those of a vision transformer such as vit_small_patch16 do; method='simmim' is for "
+            "networks with feature maps, 'simclr' for every classifier."
         )
     return found[0]
 

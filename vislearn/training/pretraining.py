@@ -14,14 +14,17 @@ def pretrain(
     `weights`; with `tune="head"`, that is the linear evaluation by which such methods are judged.
 
     Args:
-        model: Registry name of a classifier; for `"mae"` a vision transformer.
+        model: Registry name of a classifier; for `"mae"` a vision transformer, for `"simmim"` a
+            network with feature maps.
         data: Source of `load_dataset`; a folder of images without classes does.
         out: Folder of the run; must not exist unless `resume`.
         method: `"simclr"` (arXiv:2002.05709), to find the other view of a picture among those of
-            all pictures of the batch; or `"mae"` (arXiv:2111.06377), to fill in hidden patches.
+            all pictures of the batch; `"mae"` (arXiv:2111.06377), to fill in hidden patches by the
+            others; or `"simmim"` (arXiv:2111.09886), by a picture in which they are grey.
         **arguments: Further arguments of `train`, fields of the recipe among them. `objective`
-            holds the options of `ContrastiveObjective` (`temperature`, `projection`) or of
-            `MaskedObjective` (`masked`, `decoder_depth`, ...); `augment` is what makes the views.
+            holds the options of `ContrastiveObjective` (`temperature`, `projection`),
+            `MaskedObjective` (`masked`, `decoder_depth`, ...) or `MaskedPixelsObjective`
+            (`masked`); `augment` is what makes the views.
 
     Returns:
         The finished run, whose model gives features `(batch, features)`.

@@ -229,6 +229,15 @@ _RECIPES = {
         label_smoothing=0.0,
         augment="mae",
     ),
+    "simmim": Recipe(
+        epochs=100,
+        batch_size=256,
+        optimizer="adamw",
+        learning_rate=1e-3,
+        weight_decay=0.05,
+        label_smoothing=0.0,
+        augment="mae",
+    ),
     # Chosen on `shapes`.
     "retinanet": dataclasses.replace(
         _ADAMW, batch_size=16, learning_rate=1e-3, augment="flip", clip_norm=1.0
