@@ -53,3 +53,11 @@ def test_refuses():
         chart(Panel("a", "x", "y", lines))
     with pytest.raises(ValueError, match="must be uint8"):
         image_row({"a": np.zeros((2, 2, 4), "float32")})
+
+
+def test_whole_numbers_have_whole_ticks():
+    values = [0.1, 0.2, 0.3]
+    places = {"epochs": [1.0, 2.0, 3.0], "weights": [0.5, 1.0, 1.5]}
+    figure = chart(*(Panel(name, "x", "y", {"a": (x, values)}) for name, x in places.items()))
+    whole = [np.all(np.mod(axes.get_xticks(), 1) == 0) for axes in figure.axes]
+    assert whole == [True, False]
