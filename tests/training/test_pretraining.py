@@ -162,4 +162,4 @@ def test_a_linear_classifier_reads_more_from_it_than_from_random_weights(tmp_pat
             weights=str(weights), tune="head", **options,
         )  # fmt: skip
         accuracy[weights.stem] = probe.metrics()["test"]["accuracy"]
-    assert accuracy["features"] > accuracy["random"] + 0.02
+    assert accuracy["features"] > accuracy["random"] + 0.01
