@@ -1,7 +1,8 @@
 """A range test finds a learning rate, and one cycle up to it makes a short training good.
 
-Smith's range test raises the rate from step to step and watches the loss; where it falls most
-steeply is the rate that is suggested. A tenth of it and ten times it are trained beside it, all
+Smith's range test raises the rate from step to step and watches the loss; a tenth of the rate of
+the least loss is taken. (Where the loss falls most steeply, the other rule in use, may be the very
+first steps, which only undo a bad start.) A tenth of it and ten times it are trained beside it, all
 constant. Then three schedules have it as their peak: constant, by steps (a tenth after each third),
 and one cycle up and down. "Super-convergence" is about larger networks; what is checked here is
 that one cycle is the best of the three where time is short.
@@ -28,14 +29,14 @@ RECIPE = {"optimizer": "nesterov", "weight_decay": 5e-4, "label_smoothing": 0.0}
     expected="a tenth of the rate learns less in the same time, and so does ten times it; one "
     "cycle is ahead of a constant rate and of steps",
     minutes=6,
-    quick="The suggested rate against a tenth of it, on the 8x8 digits.",
+    quick="The rate that is found against a tenth of it, on the 8x8 digits.",
 )
 def lr_range_and_one_cycle(context: Context) -> None:
     model = "mlp" if context.quick else "cifar_cnn"
     recipe = {**RECIPE, "augment": "none" if context.quick else "standard"}
     found = RateRange(**context.step("range", sweep, context, model, recipe))
-    peak = found.suggestion
-    context.figure("suggested rate", peak)
+    peak = found.tenth
+    context.figure("a tenth of the rate of the least loss", peak)
     runs = {"constant": (peak, "constant"), "a tenth": (0.1 * peak, "constant")}
     if not context.quick:
         runs |= {
@@ -62,7 +63,7 @@ def lr_range_and_one_cycle(context: Context) -> None:
     context.picture(
         "epochs",
         chart(Panel("validation accuracy", "epoch", "accuracy", curves), height=3.2),
-        "The accuracy on held-out images after each epoch, at the suggested rate and beside it.",
+        "The accuracy on held-out images after each epoch, at the rate found and beside it.",
     )
 
 
