@@ -10,6 +10,9 @@ from vislearn.experiments.results import load_result
 
 pytestmark = pytest.mark.tensorflow
 
+# Claims that are wrong as they are made: with one lambda, decay and penalty differ for momentum.
+REFUTED = ("weight_decay_vs_l2",)
+
 
 @pytest.mark.parametrize("name", [one.name for one in list_experiments()])
 def test_quick(name, tmp_path):
@@ -25,7 +28,7 @@ def test_quick(name, tmp_path):
     assert result.figures and result.pictures
     # A claim that a small version can't check says so; what it does check has to hold.
     assert checked or any(figure.bounded for figure in result.figures)
-    assert result.holds is not False, result.verdict
+    assert (result.holds is False) == (name in REFUTED), result.verdict
     assert result.holds == (all(figure.holds for figure in checked) if checked else None)
 
     page = (folder / "report.html").read_text()
