@@ -66,7 +66,7 @@ def test_an_image_of_the_size_of_the_grid_stays():
     inputs = keras.Input((7, 7, 3))
     assert pool_to_grid(inputs, 7, name="grid") is inputs
     assert pool_to_grid(inputs, 6, name="grid").shape == (None, 6, 6, 3)
-    with pytest.raises(ValueError, match="size=0"):
+    with pytest.raises(ValueError, match="grid=0"):
         pool_to_grid(inputs, 0, name="grid")
     with pytest.raises(ValueError, match="fixed image size"):
         pool_to_grid(keras.Input((None, 7, 3)), 6, name="grid")
