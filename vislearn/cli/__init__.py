@@ -13,6 +13,7 @@ from vislearn.cli import search
 from vislearn.cli import ensemble
 from vislearn.cli import conformal
 from vislearn.cli import export
+from vislearn.cli import inspect
 from vislearn.cli import evaluate
 from vislearn.cli import predict
 from vislearn.cli import models

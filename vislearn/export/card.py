@@ -44,7 +44,7 @@ def write_card(manifest: dict[str, Any]) -> str:
     what = f"{manifest['task'].replace('_', ' ').capitalize()}, {manifest['signature']}."
     if classes:
         kind = "quantities" if manifest["task"] == "regression" else "classes"
-        what += f" {len(classes)} {kind}: {_shortened(classes)}."
+        what += f" {len(classes)} {kind}: {shortened(classes)}."
     return "\n".join(
         [
             f"# {manifest['name']}",
@@ -113,7 +113,7 @@ def _example(manifest: dict[str, Any], format: str) -> list[str]:
 
 
 def _tensor(item: dict[str, Any]) -> str:
-    return f"`{item['name']}` {item['dtype']} {_shape(item['shape'])}: {item['meaning']}"
+    return f"`{item['name']}` {item['dtype']} {shape_text(item['shape'])}: {item['meaning']}"
 
 
 def _image_facts(item: dict[str, Any]) -> str:
@@ -123,12 +123,14 @@ def _image_facts(item: dict[str, Any]) -> str:
     return f";{channels} Pictures of another size are fitted by `{item['resize']}`."
 
 
-def _shortened(classes: list[str]) -> str:
+def shortened(classes: list[str]) -> str:
+    """The names in a line, at most twenty of them."""
     names = classes if len(classes) <= 20 else [*classes[:20], "..."]
     return ", ".join(names)
 
 
-def _shape(shape: list) -> str:
+def shape_text(shape: list) -> str:
+    """A shape of the manifest in print, with the axis that may vary as `batch`."""
     return str(tuple("batch" if size is None else size for size in shape)).replace("'", "")
 
 

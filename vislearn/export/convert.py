@@ -11,9 +11,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from vislearn.export.operators import CUSTOM, litert_nodes, litert_operators
 from vislearn.export.package import ExportError
 from vislearn.export.quiet import quiet
-from vislearn.export.runtimes import SIGNATURE, litert_nodes, litert_operators
+from vislearn.export.runtimes import SIGNATURE
 from vislearn.tasks.base import Arrays, Signature
 
 # Old enough for onnxruntime and onnxruntime-web of the last years, new enough for every operation.
@@ -129,7 +130,7 @@ class Endpoint:
         except ConverterError as error:
             raise ExportError(self._explain(error)) from error
         path.write_bytes(content)
-        strangers = [name for name in litert_operators(path) if name.startswith("CUSTOM:")]
+        strangers = [name for name in litert_operators(path) if name.startswith(CUSTOM)]
         if strangers:
             raise ExportError(f"LiteRT has not built in: {', '.join(strangers)}.")
 

@@ -161,36 +161,3 @@ def random_example(inputs: Sequence[dict]) -> Arrays:
             high = 256 if item["dtype"] == "uint8" else 1
             found[item["name"]] = rng.integers(0, high, shape).astype(item["dtype"])
     return found
-
-
-def litert_nodes(content: bytes) -> list[str]:
-    """The names of what each operation in the content of a `.tflite` file computes."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = schema.Model.GetRootAsModel(content, 0)
-    graphs = [model.Subgraphs(index) for index in range(model.SubgraphsLength())]
-    return [
-        graph.Tensors(int(tensor)).Name().decode()
-        for graph in graphs
-        for index in range(graph.OperatorsLength())
-        for tensor in graph.Operators(index).OutputsAsNumpy()
-    ]
-
-
-def litert_operators(path: str | Path) -> list[str]:
-    """Names of the operations in a `.tflite` file, sorted, each once.
-
-    A built-in operation has its plain name, such as `"CONV_2D"`; one that the runtime does not
-    have built in, such as a TensorFlow operation, has the prefix `"CUSTOM:"`.
-    """
-    from ai_edge_litert import schema_py_generated as schema
-
-    names = {code: name for name, code in vars(schema.BuiltinOperator).items() if name.isupper()}
-    model = schema.Model.GetRootAsModel(Path(path).read_bytes(), 0)
-    operators = set()
-    for index in range(model.OperatorCodesLength()):
-        code = model.OperatorCodes(index)
-        # Codes above 127 stand in the newer field; the older one then holds 127.
-        name = names[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
-        operators.add(f"CUSTOM:{code.CustomCode().decode()}" if name == "CUSTOM" else name)
-    return sorted(operators)
