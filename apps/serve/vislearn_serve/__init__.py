@@ -1,0 +1,1 @@
+"""vislearn serve: exported packages behind HTTP."""
