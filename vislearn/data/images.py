@@ -82,7 +82,15 @@ class ImageError(ValueError):
         self.name, self.reason = name, reason
 
     def __reduce__(self):
-        return ImageError, (self.name, self.reason)
+        return type(self), (self.name, self.reason)
+
+
+class ImageTooLarge(ImageError):
+    """An image of more pixels than are allowed; nothing of it was decoded."""
+
+
+class NotAnImage(ImageError):
+    """A file that is something else, or an image of a format that is not read here."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -336,7 +344,7 @@ def _open(name: str, data: bytes, max_pixels: int) -> tuple[str, Image.Image]:
 def _check_pixels(name: str, size: tuple[int, int], max_pixels: int) -> None:
     width, height = size
     if width * height > max_pixels:
-        raise ImageError(
+        raise ImageTooLarge(
             name, f"{width} x {height} pixels are more than the limit of {max_pixels:,}"
         )
 
@@ -358,7 +366,7 @@ def _format_of(name: str, head: bytes) -> tuple[str, type]:
     for format, magic, plugin in _FORMATS:
         if magic.match(head):
             return format, plugin
-    raise ImageError(name, f"found {_describe(head)}, not a JPEG, PNG, BMP, GIF or WebP image")
+    raise NotAnImage(name, f"found {_describe(head)}, not a JPEG, PNG, BMP, GIF or WebP image")
 
 
 def _describe(head: bytes) -> str:
