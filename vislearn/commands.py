@@ -225,6 +225,31 @@ def evaluation_table(rows: Sequence[dict[str, Any]]):
     return table
 
 
+def benchmark_target(
+    package: str | Path,
+    data: str | None = None,
+    *,
+    split: str | None = None,
+    limit: int | None = None,
+    data_dir: str | Path | None = None,
+    **options,
+):
+    """Measures the formats of a package; see `vislearn.export.benchmark_package`.
+
+    Args:
+        package: Folder of the package.
+        data: Source of `load_dataset`, whose images are answered; None for random ones.
+        split, limit, data_dir: See `evaluate_targets`.
+        **options: Those of `benchmark_package`.
+    """
+    from vislearn.export import benchmark_package
+
+    truth = None
+    if data is not None:
+        truth, _ = _annotated_images(_PackageSubject(Path(package)), data, split, limit, data_dir)
+    return benchmark_package(package, truth, **options)
+
+
 def measure_uncertainty(
     targets: Iterable[str | Path],
     data: str,

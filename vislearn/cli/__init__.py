@@ -15,6 +15,7 @@ from vislearn.cli import conformal
 from vislearn.cli import export
 from vislearn.cli import inspect
 from vislearn.cli import evaluate
+from vislearn.cli import benchmark
 from vislearn.cli import predict
 from vislearn.cli import models
 from vislearn.cli import experiment

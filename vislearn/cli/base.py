@@ -111,6 +111,11 @@ def parse_values(pairs: list[str], flag: str = "--option") -> dict[str, Any]:
     return found
 
 
+def split_names(text: str) -> tuple[str, ...]:
+    """`"onnx, litert"` to `("onnx", "litert")`."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def parse_image_size(text: str | None) -> int | tuple[int, int] | None:
     """`"96"` to 96, `"240x320"` to (240, 320)."""
     if text is None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vislearn.cli.base import DataOption, app, load_keras
+from vislearn.cli.base import DataOption, app, load_keras, split_names
 
 FORMATS = ("keras", "savedmodel", "litert", "litert_int8", "onnx")
 
@@ -71,7 +71,7 @@ def evaluate(
             as_json=as_json,
         )
         return
-    wanted = tuple(name.strip() for name in formats.split(",") if name.strip())
+    wanted = split_names(formats)
     if unknown := sorted({*wanted} - {*FORMATS}):
         raise ValueError(f"--format {unknown} must be of {FORMATS}.")
     rows = evaluate_targets(

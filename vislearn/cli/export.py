@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vislearn.cli.base import app, load_keras, parse_values
+from vislearn.cli.base import app, load_keras, parse_values, split_names
 
 
 @app.command()
@@ -42,7 +42,7 @@ def export(
     reports = export_run(
         run,
         directory,
-        formats=tuple(name.strip() for name in formats.split(",") if name.strip()),
+        formats=split_names(formats),
         quantize="int8" if int8 else None,
         samples=samples,
         overwrite=overwrite,

@@ -24,6 +24,8 @@ __getattr__, __dir__, __all__ = attach(
         "Prediction": "predictor",
         "litert_operators": "operators",
         "operator_counts": "operators",
+        "Benchmark": "benchmark",
+        "benchmark_package": "benchmark",
         "inspect_package": "inspection",
         "Inspection": "inspection",
         "Evaluation": "evaluation",

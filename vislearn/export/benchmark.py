@@ -1,0 +1,210 @@
+"""Every format of a package side by side: size, start, latency, throughput, memory, metrics."""
+
+import dataclasses
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from vislearn.export.card import figure
+from vislearn.export.evaluation import evaluate_package
+from vislearn.export.package import (
+    FORMATS,
+    available_formats,
+    check_format,
+    files_of,
+    read_manifest,
+    task_of,
+    verify_files,
+)
+from vislearn.export.probe import Speed, probe
+from vislearn.export.runtimes import IMAGE, random_example
+from vislearn.tasks.base import Arrays
+
+
+@dataclasses.dataclass(frozen=True)
+class FormatBenchmark:
+    """What was measured on one format.
+
+    Attributes:
+        format: Its name.
+        size: Bytes of its files.
+        metrics: The task's metrics on the annotated images; None without any.
+        speeds: One a number of threads.
+    """
+
+    format: str
+    size: int
+    metrics: dict[str, float] | None
+    speeds: tuple[Speed, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Benchmark:
+    """What `benchmark_package` measured.
+
+    Attributes:
+        directory: The package.
+        name: Name of the model.
+        machine: What it ran on.
+        images: How many annotated images the metrics are of.
+        metric: Name of the metric that counts; None where there is none.
+        rows: One a format.
+    """
+
+    directory: Path
+    name: str
+    machine: str
+    images: int
+    metric: str | None
+    rows: tuple[FormatBenchmark, ...]
+
+    def table(self):
+        """The rows as a `rich.table.Table`, a line a format and number of threads."""
+        from rich.table import Table
+
+        batches = [*self.rows[0].speeds[0].per_second]
+        measured = [self.metric] if self.rows[0].metrics else []
+        told = f"Metrics on {self.images:,} images. " if measured else ""
+        table = Table(
+            title=f"{self.name} in {self.directory}",
+            caption=f"{told}Start: import of the runtime to the first answer. {self.machine}.",
+            box=None,
+        )
+        table.add_column("format", no_wrap=True)
+        heads = (*measured, "MB", "threads", "start ms", "p50 ms", "p95 ms")
+        heads += (*(f"{batch} a call\nper second" for batch in batches), "peak MB")
+        for head in heads:
+            table.add_column(head.replace("_", " "), justify="right", no_wrap=True)
+        for row in self.rows:
+            cells = [row.format, *(figure(name, row.metrics[name]) for name in measured)]
+            cells.append(f"{row.size / 1e6:.2f}")
+            for speed in row.speeds:
+                table.add_row(
+                    *cells,
+                    str(speed.threads),
+                    f"{speed.start_ms:.0f}",
+                    f"{speed.p50_ms:.2f}",
+                    f"{speed.p95_ms:.2f}",
+                    *(f"{speed.per_second[batch]:,.0f}" for batch in batches),
+                    "" if speed.peak_bytes is None else f"{speed.peak_bytes / 1e6:.0f}",
+                )
+                cells = [""] * len(cells)
+        return table
+
+    def figure(self):
+        """Throughput by batch, and latency beside size and metric, as a matplotlib figure."""
+        from vislearn.pictures import Panel, chart
+
+        last = {row.format: row.speeds[-1] for row in self.rows}
+        threads = self.rows[0].speeds[-1].threads
+        panels = [
+            Panel(
+                f"Throughput, {threads} thread{'s' if threads > 1 else ''}",
+                "examples a call",
+                "examples a second",
+                {
+                    format: ([*speed.per_second], [*speed.per_second.values()])
+                    for format, speed in last.items()
+                },
+                log="xy",
+            ),
+            Panel(
+                "Latency and size",
+                "MB",
+                "p50 in ms",
+                {},
+                {row.format: ([row.size / 1e6], [last[row.format].p50_ms]) for row in self.rows},
+                log="xy",
+            ),
+        ]
+        if self.rows[0].metrics:
+            panels.append(
+                Panel(
+                    "Latency and metric",
+                    "p50 in ms",
+                    self.metric.replace("_", " "),
+                    {},
+                    {
+                        row.format: ([last[row.format].p50_ms], [row.metrics[self.metric]])
+                        for row in self.rows
+                    },
+                    log="x",
+                )
+            )
+        return chart(*panels)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain values, for JSON."""
+        return {**dataclasses.asdict(self), "directory": str(self.directory)}
+
+
+def benchmark_package(
+    directory: str | Path,
+    truth: Arrays | None = None,
+    *,
+    formats: Iterable[str] | None = None,
+    threads: Sequence[int] = (1, 2),
+    batches: Sequence[int] = (1, 8, 32),
+    seconds: float = 1.0,
+) -> Benchmark:
+    """Measures the formats of a package, each in a process of its own.
+
+    Args:
+        directory: The folder that `export_model` wrote.
+        truth: Images and annotations as `Dataset.arrays` gives them, for the metrics; speed is
+            measured on its first images, without it on random ones.
+        formats: Formats to run; None for all that the package holds.
+        threads: Numbers of threads to compute with.
+        batches: Examples a call; latency is that of the first.
+        seconds: How long each batch is called.
+
+    Raises:
+        ValueError: If an argument has a wrong type, shape or value, or the package is damaged.
+        RuntimeError: If a file can't be run.
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    directory, manifest = Path(directory), read_manifest(directory)
+    formats = available_formats(manifest) if formats is None else [*formats]
+    for name, values in (("threads", threads), ("batches", batches)):
+        if not values or min(values) < 1:
+            raise ValueError(f"{name}={values!r} must hold numbers of at least 1.")
+    if seconds <= 0:
+        raise ValueError(f"seconds={seconds!r} must be more than 0.")
+    for format in formats:
+        check_format(directory, manifest, format)
+        verify_files(directory, manifest, format)
+
+    if truth is None:
+        examples, images = random_example(manifest["inputs"]), 0
+        metrics = dict.fromkeys(formats)
+    else:
+        examples, images = {IMAGE: truth["images"][: max(batches)]}, len(truth["images"])
+        evaluated = evaluate_package(directory, truth, formats, repeats=1)
+        metrics = {row.format: row.metrics for row in evaluated}
+    jobs = [(format, count) for format in formats for count in threads]
+    speeds: dict[str, list[Speed]] = {format: [] for format in formats}
+    for format, count in track(jobs, "Measuring", console=Console(stderr=True), transient=True):
+        path = directory / FORMATS[format]
+        speeds[format].append(
+            probe(path, format, examples, threads=count, batches=batches, seconds=seconds)
+        )
+    return Benchmark(
+        directory,
+        manifest["name"],
+        f"{platform.machine()} with {os.cpu_count()} cores",
+        images,
+        task_of(manifest).metric,
+        tuple(
+            FormatBenchmark(
+                format,
+                sum(manifest["files"][name]["size"] for name in files_of(manifest, format)),
+                metrics[format],
+                tuple(speeds[format]),
+            )
+            for format in formats
+        ),
+    )

@@ -1,0 +1,136 @@
+"""Measures an exported file in a process of its own: `python -m vislearn.export.probe`.
+
+Nothing but the file's runtime is loaded there, so that start and memory are those of a program that
+only answers. The job comes as JSON on stdin, the figures go as JSON to stdout.
+"""
+
+import dataclasses
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vislearn.export.runtimes import RUNTIMES, WARM_UP
+from vislearn.tasks.base import Arrays
+
+LEAST_CALLS = 3  # of what takes longer than the time there is
+
+
+@dataclasses.dataclass(frozen=True)
+class Speed:
+    """How fast a file answers, and what that takes.
+
+    Attributes:
+        threads: Threads to compute with.
+        start_ms: From the import of its runtime to the first answer, in milliseconds.
+        p50_ms, p95_ms: So long take at most half, and 95 %, of the calls with the first batch.
+        per_second: Examples a second, by examples a call.
+        peak_bytes: Most memory that the process held, Python included; None where the system does
+            not tell (it is read from `/proc`).
+    """
+
+    threads: int
+    start_ms: float
+    p50_ms: float
+    p95_ms: float
+    per_second: dict[int, float]
+    peak_bytes: int | None
+
+
+def probe(
+    path: Path,
+    format: str,
+    examples: Arrays,
+    *,
+    threads: int,
+    batches: Sequence[int],
+    seconds: float,
+) -> Speed:
+    """Measures a file in a fresh process.
+
+    Args:
+        path: The file, or the folder of a SavedModel.
+        format: Its format.
+        examples: At least one example; they are repeated to fill a batch.
+        threads: Threads to compute with.
+        batches: Examples a call.
+        seconds: How long each batch is called again and again.
+
+    Raises:
+        RuntimeError: If the process fails, with the last line that it wrote.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        np.savez(Path(folder) / "examples.npz", **examples)
+        job = {
+            "path": str(Path(path).resolve()),
+            "format": format,
+            "examples": str(Path(folder) / "examples.npz"),
+            "threads": threads,
+            "batches": [*batches],
+            "seconds": seconds,
+        }
+        # TensorFlow takes its number of threads from here, and only before it starts.
+        limits = dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), str(threads))
+        done = subprocess.run(
+            [sys.executable, "-m", __name__],
+            input=json.dumps(job),
+            env={**os.environ, **limits},
+            capture_output=True,
+            text=True,
+        )
+    if done.returncode:
+        reason = (done.stderr.splitlines() or [f"status {done.returncode}"])[-1]
+        raise RuntimeError(f"{path} can't be measured as {format}: {reason}")
+    found = json.loads(done.stdout)
+    found["per_second"] = {int(batch): rate for batch, rate in found["per_second"].items()}
+    return Speed(**found)
+
+
+def _measure(job: dict) -> Speed:
+    examples = dict(np.load(job["examples"]))
+    batches = {size: _filled(examples, size) for size in job["batches"]}
+    # The memory is that of this process since it began; the batches are in it.
+    start = time.perf_counter()
+    threads = None if job["format"] == "savedmodel" else job["threads"]
+    runtime = RUNTIMES[job["format"]](Path(job["path"]), threads)
+    runtime(next(iter(batches.values())))
+    start_ms = 1000 * (time.perf_counter() - start)
+    times = {size: _times(runtime, batch, job["seconds"]) for size, batch in batches.items()}
+    p50, p95 = 1000 * np.percentile(next(iter(times.values())), (50, 95))
+    rates = {size: size * len(taken) / sum(taken) for size, taken in times.items()}
+    return Speed(job["threads"], start_ms, float(p50), float(p95), rates, _peak_bytes())
+
+
+def _filled(examples: Arrays, size: int) -> Arrays:
+    """The examples, repeated or cut to a batch."""
+    return {name: value[np.arange(size) % len(value)] for name, value in examples.items()}
+
+
+def _times(call: Callable, batch: Arrays, seconds: float) -> list[float]:
+    """Seconds that each call took, for about so long in all."""
+    for _ in range(WARM_UP):
+        call(batch)
+    taken: list[float] = []
+    while len(taken) < LEAST_CALLS or sum(taken) < seconds:
+        start = time.perf_counter()
+        call(batch)
+        taken.append(time.perf_counter() - start)
+    return taken
+
+
+def _peak_bytes() -> int | None:
+    # `getrusage` would also count the process that started this one.
+    status = Path("/proc/self/status")
+    found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None
+    return 1024 * int(found[1]) if found else None
+
+
+if __name__ == "__main__":
+    print(json.dumps(dataclasses.asdict(_measure(json.load(sys.stdin)))))
