@@ -91,7 +91,7 @@ def test_examples_fill_a_batch():
 
 def test_a_file_that_does_not_run_says_why(tmp_path, digits):
     (tmp_path / "model.tflite").write_bytes(b"nothing of the kind")
-    with pytest.raises(RuntimeError, match=r"model\.tflite can't be measured as litert: \w+Error: "):
+    with pytest.raises(RuntimeError, match="can.t be measured as litert: ValueError: "):
         probe(
             tmp_path / "model.tflite",
             "litert",
