@@ -32,6 +32,7 @@ __getattr__, __dir__, __all__ = attach(
         "member_bars": "selection",
         "coverage_bars": "selection",
         "save": "style",
+        "to_png": "style",
         "to_data_uri": "style",
         "data_uri": "style",
         "shorten": "style",

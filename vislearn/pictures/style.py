@@ -123,6 +123,11 @@ def save(figure, path: str | Path) -> None:
     path.write_bytes(_render(figure, path.suffix.lower()[1:]))
 
 
+def to_png(figure) -> bytes:
+    """The figure as the content of a PNG file."""
+    return _render(figure, "png")
+
+
 def to_data_uri(figure, *, transparent: bool = False) -> str:
     """The figure as a `data:` URI for an HTML page: SVG, or PNG where the SVG would be large.
 
