@@ -11,6 +11,7 @@ from vislearn.layers import (
     Maxout,
     PoolingAttention,
     RadialBasis,
+    SelfAttention,
     WindowAttention,
 )
 from vislearn.multiply_adds import COUNTS, count_multiply_adds
@@ -39,6 +40,7 @@ BY_HAND = [
     (layers.EinsumDense("abc,cde->abde", (3, 2, 5)), (3, 4), 3 * 4 * 2 * 5),
     (layers.EinsumDense("abcd,cde->abe", (3, 5)), (3, 2, 4), 3 * 2 * 4 * 5),
     (layers.EinsumDense("...c,cd->...d", 5), (3, 4), 3 * 4 * 5),
+    (SelfAttention(2), (7, 6), 7 * 6 * 24 + 2 * 7 * 7 * 6),
     (FavorAttention(2, 5), (7, 6), 7 * 6 * 24 + 7 * 6 * 5 * 4 + 7 * 2 * 5),
     # Four windows of four tokens: projections, the two products, and the network of the bias.
     (WindowAttention(2, 2), (4, 4, 6), 16 * 6 * 24 + 4 * 2 * 4 * 4 * 6),

@@ -20,6 +20,7 @@ from vislearn.layers import (
     PoolingAttention,
     PositionEmbedding,
     RadialBasis,
+    SelfAttention,
     SkipInit,
     WindowAttention,
 )
@@ -128,6 +129,11 @@ def _attention(layer, inputs, output) -> int:
     return projections + products
 
 
+def _self_attention(layer, inputs, output) -> int:
+    _, tokens, dim = output
+    return tokens * dim * 4 * dim + 2 * tokens * tokens * dim  # Projections; q.k and attention.v.
+
+
 def _favor(layer, inputs, output) -> int:
     _, tokens, dim = output
     projections = tokens * dim * 4 * dim
@@ -189,6 +195,7 @@ COUNTS = {
     layers.Dense: _dense,
     layers.EinsumDense: _einsum_dense,
     layers.MultiHeadAttention: _attention,
+    SelfAttention: _self_attention,
     FavorAttention: _favor,
     CosineWindowAttention: _cosine_window_attention,
     WindowAttention: _window_attention,

@@ -209,14 +209,12 @@ def resnet_cifar(x, w, o):
 
 
 def softmax_attention(x, w, name, heads):
-    query, key, value = (
-        np.einsum("btd,dhk->bhtk", x, w[f"{name}/{part}/kernel"])
-        + w[f"{name}/{part}/bias"][:, None]
-        for part in ("query", "key", "value")
-    )  # (batch, heads, tokens, dim / heads)
+    batch, tokens, dim = x.shape
+    joint = x @ w[f"{name}/qkv_kernel"] + w[f"{name}/qkv_bias"]
+    query, key, value = joint.reshape(batch, tokens, 3, heads, -1).transpose(2, 0, 3, 1, 4)
     scores = softmax(query @ key.swapaxes(-1, -2) / math.sqrt(query.shape[-1]))
-    x = np.einsum("bhtk,hkd->btd", scores @ value, w[f"{name}/attention_output/kernel"])
-    return x + w[f"{name}/attention_output/bias"]
+    x = (scores @ value).swapaxes(1, 2).reshape(batch, tokens, dim)
+    return x @ w[f"{name}/output_kernel"] + w[f"{name}/output_bias"]
 
 
 def vit(x, w, o, attend=softmax_attention):

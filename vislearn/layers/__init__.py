@@ -27,6 +27,7 @@ from vislearn.layers.radial_basis import RadialBasis
 from vislearn.layers.sampling import GaussianSample
 from vislearn.layers.scaled_convolution import ScaledStandardizedConv2D
 from vislearn.layers.segmentation_head import segmentation_head
+from vislearn.layers.self_attention import SelfAttention
 from vislearn.layers.simple_feature_pyramid import simple_feature_pyramid
 from vislearn.layers.sinusoidal_embedding import SinusoidalEmbedding
 from vislearn.layers.skip_init import SkipInit
@@ -66,6 +67,7 @@ __all__ = [
     "RadialBasis",
     "ScaledStandardizedConv2D",
     "ScheduledDropout",
+    "SelfAttention",
     "SinusoidalEmbedding",
     "SkipInit",
     "StochasticDepth",

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from vislearn.layers import PositionEmbedding
+from vislearn.layers import PositionEmbedding, SelfAttention
 from vislearn.ops.positions import resample_positions
 from vislearn.weights.layout import Layout
 
@@ -166,14 +166,12 @@ def _norm(layer, read):
 def _attention(layer, read):
     """One matrix for queries, keys and values: `qkv` of timm, `in_proj` of torch."""
     joint, out = ("in_proj_", "out_proj.") if read.has("in_proj_weight") else ("qkv.", "proj.")
-    heads, dim = layer.num_heads, layer.key_dim
-    kernels = np.split(read(f"{joint}weight"), 3)  # (heads * dim, in) each
-    biases = np.split(read(f"{joint}bias"), 3)
-    found = []
-    for kernel, bias in zip(kernels, biases, strict=True):
-        found += [kernel.T.reshape(-1, heads, dim), bias.reshape(heads, dim)]
-    kernel = read(f"{out}weight")
-    return [*found, kernel.T.reshape(heads, dim, -1), read(f"{out}bias")]
+    return [
+        read(f"{joint}weight").T,
+        read(f"{joint}bias"),
+        read(f"{out}weight").T,
+        read(f"{out}bias"),
+    ]
 
 
 def _positions(layer, read):
@@ -192,7 +190,7 @@ _FROM_TORCH = {
     layers.BatchNormalization: _batch_norm,
     layers.LayerNormalization: _norm,
     layers.GroupNormalization: _norm,
-    layers.MultiHeadAttention: _attention,
+    SelfAttention: _attention,
     PositionEmbedding: _positions,
 }
 
