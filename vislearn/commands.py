@@ -465,7 +465,7 @@ def package_pictures(
     if count < 1:
         raise ValueError(f"--count {count} must be at least 1.")
     predictor = load_predictor(_generator_package(Path(package)), format)
-    inputs = _noise(predictor, count, seed, label)
+    inputs = noise_inputs(predictor, count, seed, label)
     shows, made = predictor.manifest["shows"], []
     starts = range(0, count, batch_size)
     for start in track(starts, "Generating", transient=True, disable=len(starts) == 1):
@@ -490,8 +490,16 @@ def _generator_package(package: Path) -> Path:
     raise ValueError(f"{package} makes no pictures from noise: it is no generator or sampler.")
 
 
-def _noise(predictor, count: int, seed: int, label: str | None) -> dict:
-    """Starting noise for each float input, and class numbers for `label`."""
+def noise_inputs(predictor, count: int, seed: int, label: str | None) -> dict:
+    """Starting noise for each float input, and class numbers for `label`.
+
+    Args:
+        predictor: What has the `name`, `classes` and `inputs` of a `vislearn.export.Predictor`.
+        count, seed, label: See `package_pictures`.
+
+    Raises:
+        ValueError: If there is no such class.
+    """
     import numpy as np
 
     rng = np.random.default_rng(seed)
@@ -500,7 +508,7 @@ def _noise(predictor, count: int, seed: int, label: str | None) -> dict:
         if item["name"] == "label":
             classes = predictor.classes
             if label is not None and label not in classes:
-                raise ValueError(f"--label {label!r} must be one of {list(classes)}.")
+                raise ValueError(f"label={label!r} must be one of {list(classes)}.")
             numbers = np.arange(count) % len(classes)
             if label is not None:
                 numbers = np.full(count, classes.index(label))
@@ -508,5 +516,5 @@ def _noise(predictor, count: int, seed: int, label: str | None) -> dict:
         else:
             found[item["name"]] = rng.normal(size=(count, *item["shape"][1:])).astype("float32")
     if label is not None and "label" not in found:
-        raise ValueError(f"--label {label!r}: {predictor.name} knows no classes.")
+        raise ValueError(f"label={label!r}: {predictor.name} knows no classes.")
     return found
