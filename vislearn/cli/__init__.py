@@ -18,6 +18,7 @@ from vislearn.cli import evaluate
 from vislearn.cli import benchmark
 from vislearn.cli import predict
 from vislearn.cli import predict_batch
+from vislearn.cli import serve
 from vislearn.cli import models
 from vislearn.cli import experiment
 from vislearn.cli.base import app, main

@@ -1,0 +1,99 @@
+"""Sockets: slow and endless heads of requests, and the end of the process."""
+
+import asyncio
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from vislearn_serve.app import create_app
+from vislearn_serve.settings import Settings
+from vislearn_serve.telemetry import set_up_logs
+
+_HEAD_BYTES = 64 * 1024
+_HEAD_SECONDS = 10.0
+_CONNECTIONS = 1024
+_KEEP_ALIVE_SECONDS = 30
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, which waits for no head of a request for ever and keeps no endless one.
+
+    Bodies are the gate's business.
+    """
+
+    _timer: asyncio.TimerHandle | None = None
+    _received = 0  # bytes of the head that is being read
+
+    def connection_made(self, transport) -> None:
+        super().connection_made(transport)
+        self._start_head()
+
+    def connection_lost(self, exc) -> None:
+        self._end_head()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return  # What was still under way when we gave up.
+        self._received += len(data)
+        super().data_received(data)
+        if self._timer is not None and self._received > _HEAD_BYTES:
+            self._refuse(b"431 Request Header Fields Too Large", b"The head is too large.")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._start_head()
+
+    def on_headers_complete(self) -> None:
+        self._end_head()
+        super().on_headers_complete()
+
+    def _start_head(self) -> None:
+        self._end_head()
+        self._received = 0
+        self._timer = self.loop.call_later(
+            _HEAD_SECONDS,
+            self._refuse,
+            b"408 Request Timeout",
+            b"The head did not come in time.",
+        )
+
+    def _end_head(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _refuse(self, status: bytes, reason: bytes) -> None:
+        self._end_head()
+        body = b'{"error": "%s"}' % reason
+        self.transport.write(
+            b"HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
+            b"connection: close\r\n\r\n%s" % (status, len(body), body)
+        )
+        self.transport.close()
+
+
+def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8080) -> None:
+    """Serves until the process is told to end, then answers what it has accepted.
+
+    Args:
+        settings: What is served, and within which limits.
+        host: Address to listen on; the default is reached from this machine only.
+        port: 0 for a free one, which the log tells.
+    """
+    set_up_logs()
+    config = uvicorn.Config(
+        create_app(settings),
+        host,
+        port,
+        http=GuardedProtocol,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=_CONNECTIONS,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=round(settings.deadline) + 1,
+    )
+    uvicorn.Server(config).run()

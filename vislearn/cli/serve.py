@@ -1,0 +1,82 @@
+"""`vislearn serve`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vislearn.cli.base import app
+
+
+@app.command()
+def serve(
+    folder: Annotated[Path, typer.Argument(help="Folder of exported packages, or one package.")],
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 for a free one.")] = 8080,
+    format: Annotated[
+        str, typer.Option(help="litert, litert_int8, onnx or savedmodel.")
+    ] = "litert",
+    threads: Annotated[
+        int | None, typer.Option(help="Threads of one batch; by default one a core, at most four.")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Batches of a model that run at a time.")] = 1,
+    batch_sizes: Annotated[
+        str, typer.Option(help="Numbers of examples that are run at a time.")
+    ] = "1,2,4,8,16,32",
+    queue: Annotated[int, typer.Option(help="Examples that may wait for a model.")] = 256,
+    deadline: Annotated[float, typer.Option(help="Seconds from a request to its answer.")] = 30.0,
+    max_body: Annotated[float, typer.Option(help="Largest body, in MB.")] = 16.0,
+    max_pixels: Annotated[
+        float, typer.Option(help="Most pixels of a request's pictures, in millions.")
+    ] = 25.0,
+    max_requests: Annotated[int, typer.Option(help="Requests that are worked on at a time.")] = 256,
+    poll: Annotated[float, typer.Option(help="Seconds between two looks into the folder.")] = 2.0,
+    api_key: Annotated[
+        str | None,
+        typer.Option(
+            envvar="VISLEARN_API_KEY",
+            help="What requests must bring; better set in the environment, which others can't see.",
+        ),
+    ] = None,
+) -> None:
+    """Serve exported packages over HTTP, with a page to drop pictures on.
+
+    Speaks TensorFlow Serving's REST interface (/v1/models/NAME:predict) and the Open Inference
+    Protocol (/v2/models/NAME/infer), and takes pictures as they are (/answer/NAME).
+
+    FOLDER/NAME/model.json or FOLDER/NAME/VERSION/model.json; what changes there is reloaded.
+
+    vislearn serve saved_models
+
+    curl --data-binary @photo.jpg localhost:8080/answer/digits
+
+    VISLEARN_API_KEY=secret vislearn serve saved_models --host 0.0.0.0
+    """
+    try:
+        from vislearn_serve.server import serve as run
+        from vislearn_serve.settings import Settings
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(f"{error}: pip install 'vislearn[serve]'.") from error
+
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is no folder.")
+    sizes = [text.strip() for text in batch_sizes.split(",")]
+    if not all(text.isdecimal() for text in sizes):
+        raise ValueError(f"--batch-sizes {batch_sizes!r} must be numbers with commas between them.")
+    settings = Settings(
+        folder,
+        format=format,
+        threads=threads,
+        workers=workers,
+        batch_sizes=tuple(map(int, sizes)),
+        queue=queue,
+        deadline=deadline,
+        max_body=int(max_body * 2**20),
+        max_pixels=int(max_pixels * 1e6),
+        max_requests=max_requests,
+        poll=poll,
+        api_key=api_key,
+    )
+    run(settings, host, port)
