@@ -1,0 +1,170 @@
+// Shows what a network answers: on the picture, and in words and numbers beside it.
+
+import { canvasOf } from "./picture.js";
+
+// As in vislearn.pictures: told apart with every kind of colour blindness, white to be read on them.
+const COLOURS = ["#0072B2", "#D55E00", "#007A5A", "#A3487B", "#8A6100", "#2E6F95", "#5F6672"];
+const LONG_SIDE = 768; // pixels of the view
+const TOP = 5;
+const NUMBERS = 20;
+
+/**
+ * Draws the part of a picture that the network gets.
+ *
+ * @returns {number} Pixels of the canvas for one of the network.
+ */
+export function drawPicture(canvas, picture, { size: [height, width], box, inner }) {
+  const zoom = LONG_SIDE / Math.max(height, width);
+  canvas.width = Math.round(width * zoom);
+  canvas.height = Math.round(height * zoom);
+  const context = canvas.getContext("2d");
+  const [left, top, right, bottom] = box;
+  context.fillStyle = "rgb(114 114 114)";
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.imageSmoothingEnabled = Math.max(right - left, bottom - top) > 128;
+  context.drawImage(picture, left, top, right - left, bottom - top, 0, 0, inner[1] * zoom, inner[0] * zoom);
+  return zoom;
+}
+
+/**
+ * Shows the answers of a package.
+ *
+ * @param {HTMLElement} panel Where words and numbers go.
+ * @param {{canvas: HTMLCanvasElement, zoom: number}|undefined} view The drawn picture, if one went in.
+ * @param {object} manifest
+ * @param {Object<string, TypedArray>} answers
+ * @param {number} threshold Least score of the boxes that are shown.
+ */
+export function showAnswers(panel, view, manifest, answers, threshold) {
+  const { task, classes, shows } = manifest;
+  if (shows) panel.replaceChildren(madePicture(shapeOf(manifest, shows), answers[shows]));
+  else if (task === "classification") panel.replaceChildren(topClasses(classes, answers.scores));
+  else if (task === "detection") panel.replaceChildren(boxes(view, classes, answers, threshold));
+  else if (task === "semantic_segmentation")
+    panel.replaceChildren(mask(view, manifest, classes, answers.mask));
+  else panel.replaceChildren(...Object.entries(answers).map((entry) => numbers(classes, ...entry)));
+}
+
+function shapeOf(manifest, name) {
+  return manifest.outputs.find((output) => output.name === name).shape.slice(1);
+}
+
+function topClasses(classes, scores) {
+  const best = [...scores.keys()].sort((a, b) => scores[b] - scores[a]).slice(0, TOP);
+  return bars(best.map((number) => ({ name: classes[number], share: scores[number] })));
+}
+
+function boxes({ canvas, zoom }, classes, { boxes, scores, classes: numbers, count }, threshold) {
+  const shown = [...scores.subarray(0, count[0]).keys()].filter((i) => scores[i] >= threshold);
+  const context = canvas.getContext("2d");
+  context.lineWidth = 4;
+  context.font = "bold 20px system-ui, sans-serif";
+  context.textBaseline = "top";
+  // The surest last, so that it lies on top.
+  for (const i of shown.toReversed()) {
+    const [left, top, right, bottom] = boxes.subarray(4 * i, 4 * i + 4).map((side) => side * zoom);
+    const text = `${classes[numbers[i]]} ${percent(scores[i])}`;
+    const labelTop = top >= 28 ? top - 28 : top;
+    context.strokeStyle = context.fillStyle = colour(numbers[i]);
+    context.strokeRect(left, top, right - left, bottom - top);
+    context.fillRect(left - 2, labelTop, context.measureText(text).width + 14, 28);
+    context.fillStyle = "white";
+    context.fillText(text, left + 5, labelTop + 5);
+  }
+  if (!shown.length) return words(`Nothing of score ${threshold.toFixed(2)} or more.`);
+  return bars(
+    shown.map((i) => ({
+      name: classes[numbers[i]],
+      share: scores[i],
+      colour: colour(numbers[i]),
+    })),
+  );
+}
+
+function mask({ canvas, zoom }, manifest, classes, numbers) {
+  const [height, width] = shapeOf(manifest, "mask");
+  const [ownHeight, ownWidth] = manifest.inputs[0].shape.slice(1);
+  const counts = new Array(classes.length).fill(0);
+  const paint = new ImageData(width, height);
+  numbers.forEach((number, pixel) => {
+    counts[number]++;
+    if (classes[number] === "background") return;
+    const rgb = Number.parseInt(colour(number).slice(1), 16);
+    paint.data.set([rgb >> 16, (rgb >> 8) & 255, rgb & 255, 150], 4 * pixel);
+  });
+  const layer = document.createElement("canvas");
+  Object.assign(layer, { width, height });
+  layer.getContext("2d").putImageData(paint, 0, 0);
+  const context = canvas.getContext("2d");
+  context.imageSmoothingEnabled = false;
+  // A network that answers for the centre of the picture has a smaller mask.
+  const left = Math.floor((ownWidth - width) / 2) * zoom;
+  const top = Math.floor((ownHeight - height) / 2) * zoom;
+  context.drawImage(layer, left, top, width * zoom, height * zoom);
+  return bars(
+    [...counts.keys()]
+      .filter((number) => counts[number])
+      .sort((a, b) => counts[b] - counts[a])
+      .map((number) => ({
+        name: classes[number],
+        share: counts[number] / numbers.length,
+        colour: classes[number] === "background" ? "transparent" : colour(number),
+      })),
+  );
+}
+
+function madePicture(shape, pixels) {
+  const canvas = canvasOf(pixels, shape);
+  canvas.className = "made";
+  canvas.role = "img";
+  canvas.ariaLabel = "The picture that the network makes";
+  return canvas;
+}
+
+/** Numbers that the page knows no picture of, each with the name of its class if there are as many. */
+function numbers(classes, name, values) {
+  const list = document.createElement("dl");
+  const named = values.length === classes.length;
+  values.slice(0, NUMBERS).forEach((value, i) => {
+    const [term, number] = [document.createElement("dt"), document.createElement("dd")];
+    term.textContent = named ? classes[i] : `${name} ${i + 1}`;
+    number.textContent = Number(value.toPrecision(4));
+    list.append(term, number);
+  });
+  if (values.length > NUMBERS) list.append(words(`and ${values.length - NUMBERS} more`));
+  return list;
+}
+
+/** A list of names with their shares of one, and of colours where things are drawn. */
+function bars(rows) {
+  const list = document.createElement("ol");
+  list.className = "bars";
+  for (const { name, share, colour } of rows) {
+    const [row, label, bar, value] = ["li", "span", "i", "span"].map((tag) => document.createElement(tag));
+    label.textContent = name;
+    bar.style.width = `${100 * share}%`;
+    if (colour) bar.style.background = label.style.borderColor = colour;
+    value.textContent = percent(share);
+    row.append(label, bar, value);
+    list.append(row);
+  }
+  return list;
+}
+
+function words(text) {
+  const paragraph = document.createElement("p");
+  paragraph.textContent = text;
+  return paragraph;
+}
+
+function colour(number) {
+  // The golden ratio spreads any number of hues evenly.
+  return COLOURS[number] ?? `hsl(${Math.round(number * 0.618 * 360) % 360} 80% 38%)`;
+}
+
+/** A share as a percentage, which is 0 or 100 only where it is exactly that. */
+function percent(share) {
+  if (share > 0 && share <= 0.005) return "<1%";
+  if (share >= 0.995 && share < 1) return ">99%";
+  return `${Math.round(100 * share)}%`;
+}

@@ -1,0 +1,47 @@
+// A built page with the packages of the tests, and a Chromium that shows it.
+
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+import { build, preview } from "vite";
+
+const root = join(import.meta.dirname, "..");
+
+/** `$CHROME`, or the first of the usual names that is installed. */
+function findChromium() {
+  if (process.env.CHROME) return process.env.CHROME;
+  for (const name of ["chromium", "google-chrome", "chromium-browser"])
+    try {
+      return execFileSync("which", [name], { encoding: "utf-8" }).trim();
+    } catch {
+      continue;
+    }
+  throw new Error("There is no Chromium: install one (Debian: apt-get install chromium) or set CHROME.");
+}
+
+/**
+ * Builds the page with some packages, serves it and starts a browser.
+ *
+ * @param {string} packages Folder of the packages.
+ * @returns {Promise<{browser: object, url: string, close: function(): Promise}>}
+ */
+export async function startBrowser(packages) {
+  process.env.PACKAGES = packages;
+  const outDir = mkdtempSync(join(tmpdir(), "vislearn-web-"));
+  await build({ root, logLevel: "warn", build: { outDir, emptyOutDir: true } });
+  const server = await preview({ root, build: { outDir }, preview: { port: 0 } });
+  const args = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"];
+  if (process.getuid?.() === 0) args.push("--no-sandbox"); // Chromium's sandbox refuses root.
+  const browser = await chromium.launch({ executablePath: findChromium(), args });
+  return {
+    browser,
+    url: server.resolvedUrls.local[0],
+    async close() {
+      await browser.close();
+      await server.close();
+      rmSync(outDir, { recursive: true });
+    },
+  };
+}

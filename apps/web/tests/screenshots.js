@@ -1,0 +1,59 @@
+// Pictures of every mode, for the documentation:
+//
+//     node tests/screenshots.js
+
+import { join } from "node:path";
+import { startBrowser } from "./browser.js";
+
+const HERE = import.meta.dirname;
+const OUT = join(HERE, "../../../docs/images/web");
+const picture = (name) => join(HERE, "pictures", name);
+
+/** Writes a three on the pad, with the mouse. */
+export async function writeThree(page) {
+  const { x, y, width } = await page.locator("#pad").boundingBox();
+  const stroke = (points) =>
+    points.reduce(async (before, [right, down], i) => {
+      await before;
+      await page.mouse.move(x + right * width, y + down * width);
+      if (i === 0) await page.mouse.down();
+    }, Promise.resolve());
+  const arc = (centre) =>
+    Array.from({ length: 13 }, (_, i) => {
+      const angle = -2.2 + (i / 12) * 3.9;
+      return [0.46 + 0.17 * Math.cos(angle), centre + 0.16 * Math.sin(angle)];
+    });
+  await stroke([...arc(0.32), ...arc(0.64)]);
+  await page.mouse.up();
+}
+
+const SHOTS = {
+  draw: { package: "digits", act: writeThree },
+  boxes: { package: "shapes_boxes", file: "shapes.png" },
+  masks_dark: { package: "shapes_masks", file: "shapes.png", dark: true },
+  latent_dark: { package: "digits_vae", dark: true },
+  camera: { package: "shapes_masks", act: (page) => page.getByText("Camera").click() },
+  narrow: { package: "shapes_boxes", file: "shapes_wide.png", width: 390 },
+  narrow_dark: { package: "digits", act: writeThree, width: 390, dark: true },
+};
+
+if (import.meta.filename === process.argv[1]) {
+  const site = await startBrowser(process.env.PACKAGES ?? join(HERE, "packages"));
+  const wanted = process.argv.slice(2);
+  for (const [name, shot] of Object.entries(SHOTS)) {
+    if (wanted.length && !wanted.includes(name)) continue;
+    const page = await site.browser.newPage({
+      viewport: { width: shot.width ?? 1040, height: 760 },
+      colorScheme: shot.dark ? "dark" : "light",
+    });
+    page.on("pageerror", (error) => console.error(name, error));
+    await page.goto(`${site.url}#${shot.package}`);
+    await page.locator("#about", { hasText: "MB" }).waitFor();
+    if (shot.file) await page.setInputFiles("#file", picture(shot.file));
+    await shot.act?.(page);
+    await page.locator("#save").waitFor();
+    await page.screenshot({ path: join(OUT, `${name}.png`), fullPage: true });
+    await page.close();
+  }
+  await site.close();
+}

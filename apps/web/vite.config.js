@@ -1,0 +1,58 @@
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { defineConfig } from "vite";
+import { packageFiles } from "./packages.js";
+
+const here = import.meta.dirname;
+const runtime = resolve(here, "node_modules/@litertjs/core/wasm");
+// With relaxed SIMD, and without; LiteRT.js takes the one that the browser can run.
+const runtimes = ["litert_wasm_internal", "litert_wasm_compat_internal"];
+
+/** The files that the page fetches when it runs, by their paths beside it. */
+function fetched() {
+  const wasm = runtimes.flatMap((name) => [`${name}.js`, `${name}.wasm`]);
+  return {
+    ...Object.fromEntries(wasm.map((name) => [`wasm/${name}`, () => readFileSync(`${runtime}/${name}`)])),
+    ...packageFiles(process.env.PACKAGES ?? resolve(here, "../../saved_models")),
+  };
+}
+
+const fetchedFiles = {
+  name: "fetched-files",
+  configureServer(server) {
+    const files = fetched();
+    server.middlewares.use((request, response, next) => {
+      const read = files[decodeURI(new URL(request.url, "http://page").pathname.slice(1))];
+      if (!read) return next();
+      if (request.url.endsWith(".js")) response.setHeader("Content-Type", "text/javascript");
+      if (request.url.endsWith(".wasm")) response.setHeader("Content-Type", "application/wasm");
+      response.end(read());
+    });
+  },
+  generateBundle() {
+    for (const [fileName, read] of Object.entries(fetched()))
+      this.emitFile({ type: "asset", fileName, source: read() });
+  },
+};
+
+// The browser itself sees to it that nothing is fetched from elsewhere, and nothing sent there.
+const policy = {
+  name: "policy",
+  apply: "build", // the development server writes styles and scripts into the page
+  transformIndexHtml: () => [
+    {
+      tag: "meta",
+      attrs: {
+        "http-equiv": "Content-Security-Policy",
+        content: "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; media-src mediastream:",
+      },
+      injectTo: "head-prepend",
+    },
+  ],
+};
+
+export default defineConfig({
+  base: "./", // the built page may lie in any folder of a site
+  plugins: [fetchedFiles, policy],
+  build: { target: "es2022", assetsInlineLimit: 0 },
+});
