@@ -80,7 +80,7 @@ def digits(shape: tuple[int, int, int]):
 FITS = {
     "mvit": (20, 16, 3e-3),
     "swin": (20, 16, 3e-3),
-    "vit": (20, 16, 1e-3),
+    "vit": (20, 16, 2e-3),
     "performer": (20, 16, 1e-3),
     "mlp": (8, 32, 1e-2),
     "alexnet": (10, 32, 2e-3),
