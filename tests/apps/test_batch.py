@@ -1,0 +1,365 @@
+"""Answers for many images: each good one once, each bad one told, finished shards kept."""
+
+import collections
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from pyarrow import parquet
+from typer.testing import CliRunner
+from vislearn_batch import predict_batch, tfrecord
+from vislearn_batch.job import finished
+from vislearn_batch.records import list_inputs
+from vislearn_batch.worker import PredictShard
+
+import vislearn
+from vislearn.cli import app
+from vislearn.tasks import Classification
+
+pytestmark = pytest.mark.tensorflow
+
+COUNT = 23  # images; not a multiple of the batch or of the shard
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    """A small untrained classifier of 16-pixel colour images."""
+    directory = tmp_path_factory.mktemp("batch") / "letters"
+    tiny = vislearn.model_info("resnet20_cifar").tiny
+    model = vislearn.create_model("resnet20_cifar", **tiny)
+    vislearn.export_model(model, directory, task=Classification(tuple("abcde")), formats=["litert"])
+    return directory
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Good pictures of several sizes, and one of each kind that can't be answered."""
+    folder = tmp_path_factory.mktemp("photos")
+    for index in range(COUNT):
+        Image.fromarray(pixels(index)).save(folder / f"{index:02d}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bad(photos, tmp_path_factory):
+    """What can't be answered, by name, and what it is then called."""
+    folder = tmp_path_factory.mktemp("bad")
+    good = (photos / "00.png").read_bytes()
+    (folder / "cut.png").write_bytes(good[: len(good) // 2])
+    (folder / "empty.png").touch()
+    (folder / "text.png").write_text("no picture")
+    (folder / "wide.png").write_bytes(encoded(Image.new("L", (1000, 1001))))
+    (folder / "heavy.png").write_bytes(good + bytes(1 << 20))
+    kinds = {
+        "cut.png": "unreadable",
+        "empty.png": "wrong_type",
+        "text.png": "wrong_type",
+        "wide.png": "too_large",
+        "heavy.png": "too_large",
+    }
+    return folder, kinds
+
+
+LIMITS = {"max_bytes": 1 << 20, "max_pixels": 1_000_000}
+
+
+def pixels(seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (16 + seed % 3, 16 + seed % 5, 3), dtype=np.uint8)
+
+
+def encoded(picture: Image.Image) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
+
+
+def read_answers(output) -> list[dict]:
+    paths = sorted(output.glob("answers-*.parquet"))
+    return [row for path in paths for row in parquet.read_table(path).to_pylist()]
+
+
+def read_dead(output) -> list[dict]:
+    paths = sorted(output.glob("dead-*.jsonl"))
+    return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+
+
+def test_each_good_image_is_answered_once_and_each_bad_one_told(package, photos, bad, tmp_path):
+    folder, kinds = bad
+    summary = predict_batch(
+        package,
+        [str(photos / "*.png"), str(folder)],
+        tmp_path / "out",
+        batch_size=4,
+        shard_size=7,
+        **LIMITS,
+    )
+    rows = read_answers(tmp_path / "out")
+    paths = sorted(photos.iterdir())
+    assert sorted(row["id"] for row in rows) == [str(path) for path in paths]
+    predictor = vislearn.load_predictor(package)
+    for expected in predictor.predict_files(paths):
+        row = next(row for row in rows if row["id"] == str(expected.path))
+        np.testing.assert_allclose(row["scores"], expected.answers["scores"], atol=1e-6)
+        assert (row["class_id"], row["label"]) == (expected.answers["class_id"], expected.label)
+    dead = {row["id"]: row for row in read_dead(tmp_path / "out")}
+    assert {id: row["kind"] for id, row in dead.items()} == {
+        str(folder / name): kind for name, kind in kinds.items()
+    }
+    assert "truncated" in dead[str(folder / "cut.png")]["reason"]
+    assert "1000 x 1001 pixels" in dead[str(folder / "wide.png")]["reason"]
+    assert "limit of 1,048,576" in dead[str(folder / "heavy.png")]["reason"]
+    assert summary.shards == 4
+    assert (summary.answered, summary.answered_now) == (COUNT, COUNT)
+    assert summary.dead == {"unreadable": 1, "too_large": 2, "wrong_type": 2}
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert not {name for name in names if name.startswith("parts")}
+    about = json.loads(
+        parquet.read_schema(tmp_path / "out" / "answers-00000-of-00004.parquet").metadata[
+            b"vislearn"
+        ]
+    )
+    assert about["classes"] == list("abcde")
+
+
+def test_a_shard_without_answers_has_columns(package, bad, tmp_path):
+    predict_batch(package, [str(bad[0])], tmp_path / "out", **LIMITS)
+    [path] = (tmp_path / "out").glob("answers-*.parquet")
+    table = parquet.read_table(path)
+    assert table.num_rows == 0
+    assert table.column_names == ["id", "label", "scores", "class_id"]
+
+
+def interrupt(monkeypatch, after: int):
+    """Ends the run in its shard of this number, after some of its images."""
+    reads = collections.Counter()
+    read = PredictShard._pixels
+
+    def stop(self, content):
+        reads["images"] += 1
+        if reads["images"] > after:
+            raise RuntimeError("power cut")
+        return read(self, content)
+
+    monkeypatch.setattr(PredictShard, "_pixels", stop)
+
+
+def test_interrupted_runs_go_on_where_they_stopped(package, photos, tmp_path, monkeypatch):
+    def call(**options):
+        return predict_batch(
+            package, [str(photos)], tmp_path / "out", batch_size=2, shard_size=5, **options
+        )
+
+    with monkeypatch.context() as patch:
+        interrupt(patch, after=13)
+        with pytest.raises(RuntimeError, match="power cut"):
+            call()
+    before = finished(str(tmp_path / "out"))
+    assert len(before) == 2  # of five, and a third half done
+    assert any((tmp_path / "out" / "parts").iterdir())
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("answers-*")}
+    assert len(times) == 2
+    summary = call()
+    assert summary.answered == COUNT
+    assert summary.answered_now == COUNT - sum(record["answered"] for record in before.values())
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+    ids = [row["id"] for row in read_answers(tmp_path / "out")]
+    assert sorted(ids) == [str(path) for path in sorted(photos.iterdir())]
+    assert call().answered_now == 0
+
+
+@pytest.mark.parametrize("damage", ["cut", "removed", "never named"])
+def test_half_a_shard_is_no_shard(damage, package, photos, tmp_path):
+    def call():
+        return predict_batch(package, [str(photos)], tmp_path / "out", shard_size=8)
+
+    call()
+    answers = tmp_path / "out" / "answers-00001-of-00003.parquet"
+    if damage == "cut":
+        answers.write_bytes(answers.read_bytes()[:-50])
+    elif damage == "removed":
+        answers.unlink()
+    else:  # Ended between the answers and the word that the shard is finished.
+        (tmp_path / "out" / "done-00001-of-00003.json").unlink()
+    summary = call()
+    assert (summary.answered_now, summary.answered) == (8, COUNT)
+    assert len(read_answers(tmp_path / "out")) == COUNT
+
+
+def test_another_run_is_refused(package, photos, bad, tmp_path):
+    def call(inputs=photos, **options):
+        return predict_batch(package, [str(inputs)], tmp_path / "out", **options)
+
+    call()
+    with pytest.raises(ValueError, match="holds another run: format was 'parquet' and is 'tfrec"):
+        call(format="tfrecord")
+    with pytest.raises(ValueError, match="inputs was 23 and is 5"):
+        call(bad[0])
+    with pytest.raises(ValueError, match="shard_size was 1024 and is 10"):
+        call(shard_size=10)
+    assert call(batch_size=3).answered_now == 0  # decides nothing about the answers
+
+
+def write_records(path, contents) -> None:
+    import tensorflow as tf
+
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for content in contents:
+            writer.write(content)
+
+
+def example(**features: bytes) -> bytes:
+    import tensorflow as tf
+
+    return tf.train.Example(
+        features=tf.train.Features(
+            feature={
+                name.replace("__", "/"): tf.train.Feature(
+                    bytes_list=tf.train.BytesList(value=[value])
+                )
+                for name, value in features.items()
+            }
+        )
+    ).SerializeToString()
+
+
+def test_records_in_and_out_are_those_of_tensorflow(package, tmp_path):
+    import tensorflow as tf
+
+    images = [encoded(Image.fromarray(pixels(seed))) for seed in range(5)]
+    names = ("image__encoded", "image")
+    records = [
+        example(**{names[seed % 2]: image, "label": b"x"}) for seed, image in enumerate(images)
+    ]
+    source = tmp_path / "in.tfrecord-00000-of-00001"
+    write_records(source, [*records, b"no example", example(other=b"x")])
+    output = tmp_path / "out"
+    summary = predict_batch(package, [str(source)], output, format="tfrecord", batch_size=2)
+    assert summary.dead == {"unreadable": 0, "too_large": 0, "wrong_type": 2}
+    assert {row["id"] for row in read_dead(output)} == {f"{source}#5", f"{source}#6"}
+    spec = {
+        "id": tf.io.FixedLenFeature([], tf.string),
+        "label": tf.io.FixedLenFeature([], tf.string),
+        "scores": tf.io.FixedLenFeature([5], tf.float32),
+        "class_id": tf.io.FixedLenFeature([], tf.int64),
+    }
+    [path] = output.glob("answers-*.tfrecord")
+    rows = [tf.io.parse_single_example(row, spec) for row in tf.data.TFRecordDataset(str(path))]
+    assert [row["id"].numpy().decode() for row in rows] == [f"{source}#{i}" for i in range(5)]
+    files = [tmp_path / f"{seed}.png" for seed in range(5)]
+    for file, image in zip(files, images, strict=True):
+        file.write_bytes(image)
+    for row, expected in zip(
+        rows, vislearn.load_predictor(package).predict_files(files), strict=True
+    ):
+        np.testing.assert_allclose(row["scores"], expected.answers["scores"], atol=1e-6)
+        assert row["label"].numpy().decode() == expected.label
+
+
+def test_damaged_records(tmp_path):
+    file = io.BytesIO()
+    for content in (b"first", b"second", b"third"):
+        tfrecord.write_record(file, content)
+    whole = file.getvalue()
+    assert list(tfrecord.read_records(io.BytesIO(whole))) == [b"first", b"second", b"third"]
+
+    def read(content: bytes) -> list[str]:
+        return [str(record) for record in tfrecord.read_records(io.BytesIO(content))]
+
+    start = len(whole) // 3 + 4  # in the second record
+    flipped = bytearray(whole)
+    flipped[whole.index(b"second")] ^= 1
+    assert read(bytes(flipped)) == ["b'first'", "the content has another checksum", "b'third'"]
+    flipped = bytearray(whole)
+    flipped[whole.index(b"second") - 12] ^= 1
+    assert read(bytes(flipped)) == ["b'first'", "the length of the record is damaged"]
+    assert read(whole[: whole.index(b"second") + 3])[1:] == ["the file ends within the record"]
+    assert read(whole[:start]) == ["b'first'", "the length of the record is damaged"]
+
+
+def test_inputs(photos, tmp_path):
+    names = [str(path) for path in sorted(photos.iterdir())]
+    assert list_inputs([str(photos)]) == names
+    assert list_inputs([str(photos / "0*.png"), names[3]]) == names[:10]
+    odd = tmp_path / "photo[1].png"
+    odd.touch()
+    assert list_inputs([str(odd)]) == [str(odd)]
+    with pytest.raises(ValueError, match=r"absent.* matches no file"):
+        list_inputs([str(tmp_path / "absent")])
+    (tmp_path / "a.tfrecord").touch()
+    with pytest.raises(ValueError, match="image files and TFRecord files"):
+        list_inputs([str(tmp_path / "*")])
+    (tmp_path / "a\nb.png").touch()
+    with pytest.raises(ValueError, match="line break"):
+        list_inputs([str(tmp_path / "*.png")])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"format": "csv"}, r"format='csv' must be one of \['parquet', 'tfrecord'\]"),
+        ({"batch_size": 0}, "batch_size=0 must be at least 1"),
+        ({"output": "out*"}, r"output='out\*' holds one of"),
+        ({"runtime": "onnx"}, "'onnx' is not in this package"),
+        ({"inputs": ["absent.png"]}, "matches no file"),
+    ],
+)
+def test_wrong_arguments(options, message, package, photos, tmp_path):
+    arguments = {"inputs": [str(photos)], "output": tmp_path / "out", **options}
+    with pytest.raises(ValueError, match=message):
+        predict_batch(package, **arguments)
+    assert not (tmp_path / "out").exists()
+
+
+def test_command(package, photos, bad, tmp_path):
+    arguments = ["predict-batch", package, "--input", photos, "--input", bad[0] / "text.png"]
+    result = CliRunner().invoke(
+        app,
+        [*map(str, arguments), "--output", str(tmp_path / "out"), "--", "--job_name=letters"],
+        catch_exceptions=False,
+    )
+    assert result.exit_code == 0, result.output
+    rows = dict(line.rsplit(maxsplit=1) for line in result.stdout.splitlines()[1:5])
+    assert {name.strip(): number for name, number in rows.items()} == {
+        "answered": "23",
+        "unreadable": "0",
+        "too large": "0",
+        "wrong type": "1",
+    }
+
+
+def test_needs_neither_keras_nor_tensorflow(package, photos, tmp_path):
+    code = (
+        "import sys\n"
+        "from vislearn_batch import predict_batch\n"
+        f"predict_batch({str(package)!r}, [{str(photos)!r}], {str(tmp_path / 'out')!r})\n"
+        "heavy = {'keras', 'tensorflow', 'jax', 'torch', 'matplotlib'} & {*sys.modules}\n"
+        "assert not heavy, heavy\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.slow
+def test_several_workers(package, photos, tmp_path):
+    summary = predict_batch(package, [str(photos)], tmp_path / "out", shard_size=3, workers=2)
+    assert summary.answered == COUNT
+    assert len({row["id"] for row in read_answers(tmp_path / "out")}) == COUNT
+
+
+@pytest.mark.slow
+def test_the_protocol_of_other_runners(package, photos, tmp_path):
+    """Beam's own job server speaks what those of Flink and Spark speak."""
+    summary = predict_batch(
+        package,
+        [str(photos)],
+        tmp_path / "out",
+        shard_size=8,
+        runner="PortableRunner",
+        options=["--job_endpoint=embed", "--environment_type=LOOPBACK"],
+    )
+    assert summary.answered == COUNT
