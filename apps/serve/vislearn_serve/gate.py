@@ -23,6 +23,7 @@ OPEN_PATHS = ("/", "/v2/health/live", "/v2/health/ready")
 # Answered even when everything is busy: somebody has to be able to see that it is.
 _UNCOUNTED = (*OPEN_PATHS, "/metrics")
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,64}")
+_DISCARD_SECONDS = 1.0
 _GONE = 499  # what logs call a client that did not wait for its answer
 
 log = logging.getLogger("vislearn.serve")
@@ -83,6 +84,7 @@ class Gate:
         except (Refused, TimeoutError, MemoryError) as error:
             refused = _as_refused(error, request)
             if status is None:
+                await _discard_body(request)
                 await refusal(refused, request)(scope, receive, send_and_note)
             facts["reason"] = refused.reason
         except Exception as error:
@@ -155,6 +157,20 @@ def _as_refused(error: Exception, request: Request) -> Refused:
     if request.state.body_read:
         return Refused(504, "The answer was not ready in time.", retry_after=1)
     return Refused(408, "The body did not come in time.")
+
+
+async def _discard_body(request: Request) -> None:
+    """Takes what is under way of a body that nobody reads.
+
+    A client that sends before it listens would find the connection reset in place of the answer.
+    """
+    if request.state.body_read or "expect" in request.headers:
+        return
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DISCARD_SECONDS):
+            more = True
+            while more:
+                more = (await request.receive()).get("more_body", False)
 
 
 def refusal(refused: Refused, request: Request) -> Response:

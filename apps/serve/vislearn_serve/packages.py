@@ -146,7 +146,7 @@ class Model:
         for name, value in answers.items():
             if value.dtype.kind == "f" and not np.isfinite(value).all():
                 raise Refused(422, f"The answer {name} to these inputs holds NaN or infinity.")
-        return answers
+        return {item["name"]: answers[item["name"]] for item in self.outputs}
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator["Model"]:

@@ -1,6 +1,7 @@
 """Sockets: slow and endless heads of requests, and the end of the process."""
 
 import asyncio
+import logging
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -11,8 +12,12 @@ from vislearn_serve.telemetry import set_up_logs
 
 _HEAD_BYTES = 64 * 1024
 _HEAD_SECONDS = 10.0
+_LINGER_SECONDS = 1.0
 _CONNECTIONS = 1024
 _KEEP_ALIVE_SECONDS = 30
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+log = logging.getLogger("vislearn.serve")
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -23,6 +28,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     _timer: asyncio.TimerHandle | None = None
     _received = 0  # bytes of the head that is being read
+    _refused = False
 
     def connection_made(self, transport) -> None:
         super().connection_made(transport)
@@ -33,8 +39,8 @@ class GuardedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
-            return  # What was still under way when we gave up.
+        if self._refused:
+            return  # What was still under way.
         self._received += len(data)
         super().data_received(data)
         if self._timer is not None and self._received > _HEAD_BYTES:
@@ -65,23 +71,25 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: bytes, reason: bytes) -> None:
         self._end_head()
+        self._refused = True
         body = b'{"error": "%s"}' % reason
         self.transport.write(
             b"HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n"
             b"connection: close\r\n\r\n%s" % (status, len(body), body)
         )
-        self.transport.close()
+        # Closed at once with bytes unread, the connection would be reset and the answer lost.
+        self.transport.write_eof()
+        self.loop.call_later(_LINGER_SECONDS, self.transport.close)
 
 
-def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8080) -> None:
-    """Serves until the process is told to end, then answers what it has accepted.
+def make_server(settings: Settings, host: str = "127.0.0.1", port: int = 8080) -> uvicorn.Server:
+    """The server; told to end, it answers what it has accepted.
 
     Args:
         settings: What is served, and within which limits.
         host: Address to listen on; the default is reached from this machine only.
         port: 0 for a free one, which the log tells.
     """
-    set_up_logs()
     config = uvicorn.Config(
         create_app(settings),
         host,
@@ -96,4 +104,12 @@ def serve(settings: Settings, host: str = "127.0.0.1", port: int = 8080) -> None
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=round(settings.deadline) + 1,
     )
-    uvicorn.Server(config).run()
+    return uvicorn.Server(config)
+
+
+def serve(settings: Settings, host: str, port: int) -> None:
+    """Serves until the process is told to end; see `make_server`."""
+    set_up_logs()
+    if settings.api_key is None and host not in _LOOPBACK:
+        log.warning("others can reach this server, and it asks for no key", extra={"host": host})
+    make_server(settings, host, port).run()

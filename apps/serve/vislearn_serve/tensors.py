@@ -52,8 +52,8 @@ def from_lists(value: Any, item: dict[str, Any]) -> np.ndarray:
             found = f"{len(wrong)} entries" if type(wrong) is list else _describe(wrong)
             raise Refused(
                 400,
-                f"{name} must have the shape {('n', *shape)}; on axis {axis + 1} there is "
-                f"{found} in place of {length} entries.",
+                f"{name} must have the shape ({', '.join(['n', *map(str, shape)])}); "
+                f"where {length} entries on axis {axis + 1} are due, there is {found}.",
             )
         level = list(chain.from_iterable(level))
     allowed = {"b": {bool}, "f": {int, float}}.get(dtype.kind, {int})

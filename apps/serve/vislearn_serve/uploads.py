@@ -1,5 +1,6 @@
 """Pictures in, answers out: the routes for people and for the page."""
 
+import contextlib
 from typing import Annotated, Any
 
 import numpy as np
@@ -102,8 +103,10 @@ async def version_answer(
             ],
         }
         if picture:
-            png = await service.work(images.draw, model, found, answers, titles)
-            content["picture"] = images.data_uri(png)
+            content["picture"] = None
+            with contextlib.suppress(Refused):  # The codes of an encoder, for one, can't be drawn.
+                png = await service.work(images.draw, model, found, answers, titles)
+                content["picture"] = images.data_uri(png)
         return reply(content)
 
 

@@ -1,0 +1,51 @@
+"""A running server for the tests of `vislearn serve`, and what they send to it."""
+
+import base64
+import contextlib
+import io
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import numpy as np
+from PIL import Image
+from vislearn_serve.server import make_server
+from vislearn_serve.settings import Settings
+
+
+@contextlib.contextmanager
+def running(folder: Path, **options):
+    """A client of a server in a thread, on a free port; `client.server` is the server."""
+    server = make_server(Settings(folder, **{"poll": 0.05, "threads": 1, **options}), port=0)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        until(lambda: server.started)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+            client.server, client.port = server, port
+            yield client
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def until(reached, seconds: float = 60.0):
+    """Waits until a condition holds; the test fails if it never does."""
+    end = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < end, "It did not happen in time."
+        time.sleep(0.01)
+
+
+def picture(pixels: np.ndarray, format: str = "PNG") -> bytes:
+    """uint8 `(height, width, 1 or 3)` as a file."""
+    file = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(file, format)
+    return file.getvalue()
+
+
+def text(data: bytes) -> str:
+    """Bytes in base64."""
+    return base64.b64encode(data).decode()
