@@ -59,11 +59,6 @@ FAST = {min(n for n in NETWORKS if builder(n) is builder(network)) for network i
 FAST |= {"resnet50", "resnet20_cifar"}
 
 
-def each(names):
-    """Parametrises a cheap test over models."""
-    return pytest.mark.parametrize("name", names)
-
-
 def each_in_turn(names, long=()):
     """Parametrises a test that costs seconds: variants of a builder but one are slow tests.
 
@@ -71,14 +66,26 @@ def each_in_turn(names, long=()):
         names: Registry names.
         long: Those of which even the one takes too long.
     """
-    return each(
+    return pytest.mark.parametrize(
+        "name",
         [
             name
             if representative(name) in FAST and name not in long
             else pytest.param(name, marks=pytest.mark.slow)
             for name in names
-        ]
+        ],
     )
+
+
+def each(names):
+    """Parametrises a cheap test over models.
+
+    On another backend than the default one this is `each_in_turn`: what can differ there are the
+    operations of the builder, and its variants have the same.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return each_in_turn(names)
+    return pytest.mark.parametrize("name", names)
 
 
 def selected(request) -> list[str]:
