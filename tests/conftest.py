@@ -13,6 +13,8 @@ sys.path.append(str(Path(__file__).with_name("references")))
 
 # Files whose tests share what takes long to make: one worker runs all of them.
 TOGETHER = (
+    "apps/test_serve.py",
+    "apps/test_serve_abuse.py",
     "ladder/test_backends.py",
     "ladder/test_save.py",
     "ladder/test_xla.py",
