@@ -84,7 +84,6 @@ HEADERS = (
     ("Expect", "100-continue"),
     ("Range", "bytes=0-"),
     ("Authorization", "Bearer \xff"),
-    ("Transfer-Encoding", "identity"),
 )
 
 

@@ -28,16 +28,16 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-def set_up_logs(level: str = "info") -> None:
-    """Sends our log and that of uvicorn to stderr."""
+def set_up_logs() -> None:
+    """Sends all logs to stderr."""
     # A copy of stderr: while a runtime loads, stderr itself is muted.
     handler = logging.StreamHandler(os.fdopen(os.dup(2), "w", buffering=1))
     handler.setFormatter(JsonFormatter())
+    logging.basicConfig(handlers=[handler], force=True)
     for name in ("vislearn.serve", "uvicorn"):
-        logger = logging.getLogger(name)
-        logger.handlers[:] = [handler]
-        logger.setLevel(level.upper())
-        logger.propagate = False
+        logging.getLogger(name).setLevel(logging.INFO)
+    # Of a damaged form the request's own line tells.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 
 class Metrics:
