@@ -25,10 +25,28 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageOps,
+    JpegImagePlugin,
+    PngImagePlugin,
+    WebPImagePlugin,
+)
 
 FORMAT_VERSION = 2  # of model.json
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
+# Imported by name: else Pillow would load all of its 40 formats at the first image.
+FORMATS = [
+    plugin.format
+    for plugin in (
+        JpegImagePlugin.JpegImageFile,
+        PngImagePlugin.PngImageFile,
+        BmpImagePlugin.BmpImageFile,
+        GifImagePlugin.GifImageFile,
+        WebPImagePlugin.WebPImageFile,
+    )
+]
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 MAX_PIXELS = 100_000_000  # 300 MB when decoded
 PAD_GREY = 114  # what fills the rest of an image that is fitted with "pad"
@@ -62,6 +80,7 @@ class Package:
             raise ValueError(f"{folder} takes {names}, no images.")
         self.shape = tuple(inputs[0]["shape"][1:])
         self.resize: str = inputs[0]["resize"]
+        self._batch: int = manifest.get("batch") or 1  # of a file that takes no other
         files = {item["format"]: item["file"] for item in manifest["formats"]}
         files = {name: file for name, file in files.items() if file.endswith(".tflite")}
         if format not in files:
@@ -79,7 +98,8 @@ class Package:
 
     def __call__(self, pixels: np.ndarray) -> dict[str, np.ndarray]:
         """The outputs for one image, uint8 of `shape`, without the batch axis."""
-        return {name: value[0] for name, value in self._run(image=pixels[np.newaxis]).items()}
+        images = np.repeat(pixels[np.newaxis], self._batch, axis=0)
+        return {name: value[0] for name, value in self._run(image=images).items()}
 
 
 def read_manifest(folder: Path) -> dict:
@@ -423,7 +443,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("images", nargs="*", help="image files, and folders of them")
     parser.add_argument("--stdin", choices=("images", "paths"), help="what comes on stdin")
     parser.add_argument("--camera", help="number of a camera, or a film (needs opencv)")
-    parser.add_argument("--format", default="litert", help="litert or litert_int8")
+    parser.add_argument("--format", default="litert", help="litert, litert_int8 ...")
     parser.add_argument("--threads", type=positive, default=min(4, os.cpu_count() or 1))
     parser.add_argument("--top", type=positive, default=3, help="answers an image")
     parser.add_argument("--score", type=float, default=0.3, help="least score of a detection")

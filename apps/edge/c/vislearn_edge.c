@@ -153,6 +153,7 @@ int main(int argc, char **argv) {
     TRY(LiteRtGetCompiledModelInputTensorLayout(compiled, 0, 0, &input.type.layout));
     if (input.type.element_type != LITERT_UINT8 || input.type.layout.rank != 4)
         fail("the network takes no picture", "");
+    if (input.type.layout.dimensions[0] != 1) fail("the file takes a fixed batch of several", "");
     TRY(LiteRtGetCompiledModelInputBufferRequirements(compiled, 0, 0, &required));
     TRY(LiteRtCreateManagedTensorBufferFromRequirements(environment, &input.type, required,
                                                         &input.buffer));
