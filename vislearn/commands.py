@@ -12,7 +12,10 @@ def export_run(
     directory: str | Path,
     *,
     formats: Sequence[str] = ("savedmodel", "litert", "onnx"),
-    quantize: str | None = "int8",
+    quantize: str | Sequence[str] | None = "int8",
+    keep_float: Sequence[str] = (),
+    budget: float | None = None,
+    batch: int | None = None,
     samples: int = 256,
     overwrite: bool = False,
     task_options: dict[str, Any] | None = None,
@@ -25,7 +28,8 @@ def export_run(
     Args:
         folder: Folder of the run.
         directory: Folder of the package.
-        formats, quantize, overwrite: See `export_model`.
+        formats, quantize, keep_float, budget, batch, overwrite: See `export_model`. What does not
+            take images has no int8 file.
         task_options: Attributes of the task that differ from the run's, such as `score_threshold`.
         samples: How many training images to compare the files on and to find int8 ranges with.
 
@@ -53,6 +57,7 @@ def export_run(
     if run.config.members:
         metadata["members"] = run.config.members
     names = [signature.name for signature in task.signatures(model)]
+    kinds = [quantize] if isinstance(quantize, str) else [*(quantize or ())]
     reports = []
     for name in names:
         images = name in _from_images(task, model)
@@ -63,7 +68,10 @@ def export_run(
                 task=task,
                 signature=name,
                 formats=formats,
-                quantize=quantize if images else None,
+                quantize=[kind for kind in kinds if images or kind != "int8"],
+                keep_float=keep_float if images else (),
+                budget=budget if name == "predict" else None,
+                batch=batch,
                 calibration=data.arrays("train", limit=samples)["images"] if images else None,
                 validation=data.arrays("validation") if name == "predict" else None,
                 resize=run.config.data_options["resize"],

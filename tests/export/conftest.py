@@ -42,14 +42,14 @@ def task():
 
 @pytest.fixture(scope="session")
 def exported(trained, task, digits, tmp_path_factory):
-    """The package in all four formats, and the report of its export."""
+    """The package in all formats, and the report of its export."""
     images, labels = digits
     directory = tmp_path_factory.mktemp("export") / "digits"
     report = vislearn.export_model(
         trained,
         directory,
         task=task,
-        quantize="int8",
+        quantize=["float16", "dynamic", "int8"],
         calibration=images[:100],
         validation={"images": images[TRAINING:], "labels": labels[TRAINING:]},
         metadata={"data": {"name": "digits"}, "epochs": 6},

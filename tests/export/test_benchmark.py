@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from vislearn import cli
-from vislearn.export import PackageError, benchmark_package, read_manifest
-from vislearn.export.probe import LEAST_CALLS, _filled, _times, probe
+from vislearn.export import FORMATS, PackageError, benchmark_package
+from vislearn.export.probe import LEAST_CALLS, _times, probe
+from vislearn.export.runtimes import filled
 
 pytestmark = pytest.mark.tensorflow
 
@@ -65,9 +66,7 @@ def test_it_can_be_read(measured):
 def test_every_format_and_number_of_threads(exported):
     """The SavedModel, too, whose process loads TensorFlow."""
     found = benchmark_package(exported[0], batches=(2,), seconds=0.05)
-    assert {row.format for row in found.rows} == {
-        row["format"] for row in read_manifest(exported[0])["formats"]
-    }
+    assert [row.format for row in found.rows] == [*FORMATS]
     for row in found.rows:
         assert row.metrics is None
         assert [speed.threads for speed in row.speeds] == [1, 2]
@@ -85,13 +84,13 @@ def test_a_slow_call_is_made_a_few_times_and_a_fast_one_for_the_time():
 
 def test_examples_fill_a_batch():
     examples = {"image": np.arange(3), "label": np.arange(3) * 10}
-    assert _filled(examples, 5)["label"].tolist() == [0, 10, 20, 0, 10]
-    assert _filled(examples, 2)["image"].tolist() == [0, 1]
+    assert filled(examples, 5)["label"].tolist() == [0, 10, 20, 0, 10]
+    assert filled(examples, 2)["image"].tolist() == [0, 1]
 
 
 def test_a_file_that_does_not_run_says_why(tmp_path, digits):
     (tmp_path / "model.tflite").write_bytes(b"nothing of the kind")
-    with pytest.raises(RuntimeError, match="can.t be measured as litert: ValueError: "):
+    with pytest.raises(RuntimeError, match=r"measured as litert: \w+Error: "):
         probe(
             tmp_path / "model.tflite",
             "litert",

@@ -125,6 +125,8 @@ def test_wrong_arguments(exported, tiny, letters, tmp_path):
 
 DAMAGED = [
     ("litert", "model.tflite"),
+    ("litert_float16", "model_float16.tflite"),
+    ("litert_dynamic", "model_dynamic.tflite"),
     ("litert_int8", "model_int8.tflite"),
     ("onnx", "model.onnx"),
     ("savedmodel", "savedmodel/1/saved_model.pb"),

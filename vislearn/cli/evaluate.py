@@ -8,7 +8,9 @@ import typer
 
 from vislearn.cli.base import DataOption, app, load_keras, split_names
 
-FORMATS = ("keras", "savedmodel", "litert", "litert_int8", "onnx")
+FORMATS = (
+    *("keras", "savedmodel", "litert", "litert_float16", "litert_dynamic", "litert_int8", "onnx"),
+)
 
 
 @app.command()

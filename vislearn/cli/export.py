@@ -17,7 +17,32 @@ def export(
     formats: Annotated[
         str, typer.Option(help="Comma-separated: savedmodel, litert, onnx.")
     ] = "savedmodel,litert,onnx",
-    int8: Annotated[bool, typer.Option(help="Also an int8 LiteRT file.")] = True,
+    quantize: Annotated[
+        str,
+        typer.Option(
+            help="Comma-separated LiteRT files in fewer bits: float16 (half the size), dynamic "
+            "(weights in int8), int8 (all in int8); none for none."
+        ),
+    ] = "int8",
+    keep_float: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Layer that the int8 file leaves in float, or a pattern such as 'head_*'; may be "
+            "repeated."
+        ),
+    ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            help="How much of the metric a file in fewer bits may lose on the validation images, "
+            "such as 0.01 for a point; an int8 file that loses more is refused, and its layers are "
+            "told, the worst first."
+        ),
+    ] = None,
+    batch: Annotated[
+        int | None,
+        typer.Option(help="Examples a call that the files are fixed to; by default any number."),
+    ] = None,
     samples: Annotated[
         int, typer.Option(help="Training images for the comparison and for int8 ranges.")
     ] = 256,
@@ -32,6 +57,12 @@ def export(
     Each file takes uint8 images and gives named answers.
 
     Each is run on real images and compared with Keras before success is reported.
+
+    vislearn export runs/digits --out saved_models/digits --budget 0.01
+
+    vislearn export runs/digits --out phone --formats litert --quantize float16,int8 --batch 1
+
+    vislearn export runs/cells --out cells --budget 0.01 --keep-float 'head_*'
     """
     from rich.console import Console
 
@@ -43,7 +74,10 @@ def export(
         run,
         directory,
         formats=split_names(formats),
-        quantize="int8" if int8 else None,
+        quantize=() if quantize == "none" else split_names(quantize),
+        keep_float=keep_float or (),
+        budget=budget,
+        batch=batch,
         samples=samples,
         overwrite=overwrite,
         task_options=parse_values(task_option or [], "--task-option"),

@@ -18,7 +18,7 @@ def predict(
         Path | None, typer.Option(help="Picture with the images and their answers (.png, .svg).")
     ] = None,
     format: Annotated[
-        str, typer.Option(help="litert, litert_int8, onnx or savedmodel.")
+        str, typer.Option(help="litert, litert_int8, onnx or another of the package.")
     ] = "litert",
     top: Annotated[int, typer.Option(help="Answers an image.")] = 3,
     data: Annotated[

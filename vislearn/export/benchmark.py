@@ -157,7 +157,8 @@ def benchmark_package(
             measured on its first images, without it on random ones.
         formats: Formats to run; None for all that the package holds.
         threads: Numbers of threads to compute with.
-        batches: Examples a call; latency is that of the first.
+        batches: Examples a call; latency is that of the first. Files of fixed batch are called
+            with theirs.
         seconds: How long each batch is called.
 
     Raises:
@@ -177,6 +178,8 @@ def benchmark_package(
     for format in formats:
         check_format(directory, manifest, format)
         verify_files(directory, manifest, format)
+    if manifest.get("batch"):
+        batches = (manifest["batch"],)  # The files take no other.
 
     if truth is None:
         examples, images = random_example(manifest["inputs"]), 0

@@ -9,7 +9,9 @@ from vislearn.export.package import FORMATS
 USES = {
     "savedmodel": "TensorFlow and TensorFlow Serving",
     "litert": "phones, small devices, Python without TensorFlow",
-    "litert_int8": "the same, smaller, in 8-bit integers",
+    "litert_float16": "the same at half the size, and nearly as exact",
+    "litert_dynamic": "the same at a quarter of the size, weights in 8-bit integers",
+    "litert_int8": "the same at a quarter of the size, in 8-bit integers throughout",
     "onnx": "ONNX Runtime on servers and in browsers",
 }
 

@@ -4,15 +4,18 @@ An endpoint is a signature of a task: a function from named tensors to named ten
 once, and every format is written from that trace.
 """
 
+import contextlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from vislearn.export.operators import CUSTOM, litert_nodes, litert_operators
+from vislearn.export.operators import CUSTOM, litert_operators
 from vislearn.export.package import ExportError
+from vislearn.export.quantisation import Int8Writer, float16_or_dynamic
 from vislearn.export.quiet import quiet
 from vislearn.export.runtimes import SIGNATURE
 from vislearn.tasks.base import Arrays, Signature
@@ -67,14 +70,16 @@ class Endpoint:
 
     Args:
         signature: What is to be exported.
+        batch: Examples a call; None for any number.
     """
 
-    def __init__(self, signature: Signature):
+    def __init__(self, signature: Signature, batch: int | None = None):
         import tensorflow as tf
 
-        self._layers = {layer.name for layer in signature.model.layers}
+        self.batch = batch
+        self._weights = {layer.name: _size(layer) for layer in signature.model.layers}
         self._specs = [
-            tf.TensorSpec((None, *input.shape), input.dtype, name=input.name)
+            tf.TensorSpec((batch, *input.shape), input.dtype, name=input.name)
             for input in signature.inputs
         ]
         names = [input.name for input in signature.inputs]
@@ -106,33 +111,48 @@ class Endpoint:
         if assets.is_dir() and not any(assets.iterdir()):
             assets.rmdir()  # Would not survive Git or an archive without empty folders.
 
-    def write_litert(self, savedmodel: Path, path: Path, calibration: Arrays | None = None) -> None:
-        """Converts a written SavedModel to LiteRT, in int8 if there are inputs to calibrate on.
-
-        In the int8 file everything after the network stays in float: in int8, probabilities and
-        coordinates of boxes could only take 256 values each. What has no integer form stays in
-        float, too; input and outputs keep their types.
+    def write_litert(self, savedmodel: Path, path: Path, kind: str | None = None) -> None:
+        """Converts a written SavedModel to LiteRT, as `"float16"` or `"dynamic"` if asked to.
 
         Raises:
             ExportError: If the model needs an operation that LiteRT has not built in.
         """
-        import tensorflow as tf
-        from tensorflow.lite.python.convert_phase import ConverterError  # It has no public name.
-
-        converter = tf.lite.TFLiteConverter.from_saved_model(str(savedmodel))
-        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        try:
-            with quiet():
-                content = converter.convert()
-                if calibration is not None:
-                    decoding = [name for name in litert_nodes(content) if not self._in_layer(name)]
-                    content = _quantised(converter, calibration, decoding)
-        except ConverterError as error:
-            raise ExportError(self._explain(error)) from error
+        converter = self._converter(savedmodel)
+        with self._explained(), quiet():
+            content = float16_or_dynamic(converter, kind) if kind else converter.convert()
         path.write_bytes(content)
         strangers = [name for name in litert_operators(path) if name.startswith(CUSTOM)]
         if strangers:
             raise ExportError(f"LiteRT has not built in: {', '.join(strangers)}.")
+
+    def int8_writer(self, savedmodel: Path, calibration: Arrays) -> Int8Writer:
+        """What writes a SavedModel in int8.
+
+        Raises:
+            ExportError: If the model needs an operation that LiteRT has not built in.
+        """
+        converter = self._converter(savedmodel)
+        with self._explained():
+            return Int8Writer(converter, calibration, self._layers_of, self.batch)
+
+    def _converter(self, savedmodel: Path):
+        import tensorflow as tf
+
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            str(savedmodel), signature_keys=[SIGNATURE]
+        )
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        return converter
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Says which operation of which layer the converter lacks."""
+        from tensorflow.lite.python.convert_phase import ConverterError  # It has no public name.
+
+        try:
+            yield
+        except ConverterError as error:
+            raise ExportError(self._explain(error)) from error
 
     def _explain(self, error) -> str:
         """What the converter's error says, shortened to the operations and their layers."""
@@ -177,20 +197,37 @@ class Endpoint:
                 f"ONNX has no operation for: {', '.join(dict.fromkeys(found))}. Build the layer "
                 "from other operations, or export without format 'onnx'."
             )
-        for value in (*proto.graph.input, *proto.graph.output):
-            value.type.tensor_type.shape.dim[0].dim_param = "batch"
+        if self.batch is None:
+            for value in (*proto.graph.input, *proto.graph.output):
+                value.type.tensor_type.shape.dim[0].dim_param = "batch"
         path.write_bytes(proto.SerializeToString())
 
     def _in_layer(self, name: str) -> str:
-        """The layer that an operation such as `model_1/conv_2/Erf` belongs to, if one is known.
+        """The layer that an operation such as `model_1/conv_2/Erf` belongs to, if one is known."""
+        layers = self._layers_of(name)
+        return f" in the layer {layers[0]!r}" if layers else ""
 
-        Keras numbers the name of a layer anew at each call: `conv` is called as `conv_1`.
+    def _layers_of(self, name: str) -> list[str]:
+        """The layers that an operation computes, that with the most weights first.
+
+        LiteRT computes several in one, and joins their names: `model_1/relu_1/Relu;model_1/conv_2/
+        convolution`. Keras numbers the name of a layer anew at each call: `conv` is called as
+        `conv_1`.
         """
-        for part in reversed(name.split("@")[0].split("/")[:-1]):
-            for layer in (part, re.sub(r"_\d+$", "", part)):
-                if layer in self._layers:
-                    return f" in the layer {layer!r}"
-        return ""
+        found = set()
+        for one in name.split("@")[0].split(";"):
+            parts = [
+                layer
+                for part in reversed(one.split("/")[:-1])
+                for layer in (part, re.sub(r"_\d+$", "", part))
+                if layer in self._weights
+            ]
+            found |= {*parts[:1]}
+        return sorted(found, key=lambda layer: (-self._weights[layer], layer))
+
+
+def _size(layer: keras.Layer) -> int:
+    return sum(int(np.prod(weight.shape)) for weight in layer.weights)
 
 
 def _erfc_to_onnx(graph, node, name: str, args: list) -> None:
@@ -207,28 +244,3 @@ def _erfc_to_onnx(graph, node, name: str, args: list) -> None:
         dtypes=[dtype],
         name=name,
     )
-
-
-def _quantised(converter, calibration: Arrays, in_float: list[str]) -> bytes:
-    """Full-integer post-training quantisation, with the nodes of these names left in float."""
-    import tensorflow as tf
-
-    def samples():
-        for index in range(len(next(iter(calibration.values())))):
-            yield {name: value[index : index + 1] for name, value in calibration.items()}
-
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = samples
-    converter.target_spec.supported_ops = [
-        tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
-        tf.lite.OpsSet.TFLITE_BUILTINS,
-    ]
-    # The debugger is the documented way to keep chosen operations in float: the attention's softmax
-    # too, and what is only broadcast, which are the anchors of detectors.
-    options = tf.lite.experimental.QuantizationDebugOptions(
-        denylisted_ops=["SOFTMAX", "BROADCAST_TO"], denylisted_nodes=in_float
-    )
-    debugger = tf.lite.experimental.QuantizationDebugger(
-        converter=converter, debug_dataset=samples, debug_options=options
-    )
-    return debugger.get_nondebug_quantized_model()

@@ -3,6 +3,8 @@
 import contextlib
 import dataclasses
 import datetime
+import difflib
+import fnmatch
 import importlib.metadata
 import json
 import os
@@ -18,6 +20,7 @@ import keras
 import numpy as np
 
 from vislearn.export import parity
+from vislearn.export.budget import loss_notes, over_budget, sensitivity
 from vislearn.export.card import write_card
 from vislearn.export.convert import Endpoint, in_float32
 from vislearn.export.package import (
@@ -26,15 +29,16 @@ from vislearn.export.package import (
     FORMATS,
     LABELS,
     MANIFEST,
+    QUANTIZED,
     ExportError,
     describe_files,
 )
 from vislearn.export.report import ExportReport, FormatReport
 from vislearn.export.runtimes import (
     IMAGE,
-    RUNTIMES,
     checked_inputs,
     default_threads,
+    open_runtime,
     run_in_chunks,
     single_latency,
 )
@@ -56,9 +60,12 @@ def export_model(
     task: Task,
     signature: str | None = None,
     formats: Sequence[str] = ("savedmodel", "litert", "onnx"),
-    quantize: str | None = None,
+    quantize: str | Sequence[str] | None = None,
+    keep_float: Sequence[str] = (),
+    budget: float | None = None,
     calibration: np.ndarray | None = None,
     validation: Arrays | None = None,
+    batch: int | None = None,
     metadata: dict[str, Any] | None = None,
     resize: str = "crop",
     overwrite: bool = False,
@@ -77,12 +84,20 @@ def export_model(
         signature: Which of the task's functions to write, such as `"decoder"`; None for its first.
             Most tasks have one, `"predict"`.
         formats: Which of `"savedmodel"`, `"litert"` and `"onnx"` to write.
-        quantize: `"int8"` adds `model_int8.tflite`, which needs `calibration`.
+        quantize: Some of `"float16"`, `"dynamic"` and `"int8"`: each adds a LiteRT file in fewer
+            bits, `"int8"` needs `calibration`.
+        keep_float: Names of layers that the int8 file leaves in float, or patterns of them such as
+            `"head_*"`.
+        budget: How much of the task's metric a file in fewer bits may lose, such as 0.01 for a
+            point (of an error its share); needs `validation`. Where int8 loses more, the error
+            tells in which layers.
         calibration: uint8 `(n, height, width, channels)`, real images (100 to 500 do), on which
             int8 ranges are set and the files are compared. Without it they are compared on random
             pixels, and the report says so. Not used where no images go in.
         validation: Annotated images as `Dataset.arrays` gives them, on which each file's metrics
             are measured; for a classifier `images` uint8 and `labels` `(n,)`.
+        batch: Examples a call that the files are fixed to, as some accelerators need it; None for
+            any number.
         metadata: What to keep in `model.json` under `training`: facts and metrics, as JSON values.
         resize: How images of another size are fitted: `"crop"`, `"stretch"` or `"pad"`.
         overwrite: Replace an exported package of this name.
@@ -93,8 +108,8 @@ def export_model(
     Raises:
         ValueError: If an argument has a wrong type, shape or value.
         FileExistsError: If the folder exists, without `overwrite` or being no exported package.
-        ExportError: If Keras does not run on TensorFlow, an operation is missing in a format, or
-            a file does not answer as Keras does.
+        ExportError: If Keras does not run on TensorFlow, an operation is missing in a format, a
+            file does not answer as Keras does, or one loses more than `budget`.
         OSError: If the files can't be written.
     """
     if keras.backend.backend() != "tensorflow":
@@ -104,16 +119,19 @@ def export_model(
         )
     directory = Path(directory)
     _check_target(directory, overwrite)
+    quantize = [quantize] if isinstance(quantize, str) else [*(quantize or ())]
     formats = _checked_formats(formats, quantize, calibration)
+    if batch is not None and batch < 1:
+        raise ValueError(f"batch={batch!r} must be None or at least 1.")
     _check_task(model, task)
     network = in_float32(model)
     wanted = _signature(task.signatures(network), signature)
-    expected_inputs = describe_inputs(wanted)
+    expected_inputs = describe_inputs(wanted, batch)
     takes_images = [item["name"] for item in expected_inputs] == [IMAGE]
     if resize not in RESIZE_MODES:
         raise ValueError(f"resize={resize!r} must be one of {RESIZE_MODES}.")
     if not takes_images:
-        if quantize:
+        if "int8" in quantize:
             raise ValueError(
                 f"quantize={quantize!r}: {wanted.name} takes no images, whose ranges could be set."
             )
@@ -122,6 +140,8 @@ def export_model(
         calibration = checked_inputs({IMAGE: calibration}, expected_inputs, argument="calibration")
     if validation is not None:
         validation = _checked_validation(validation, expected_inputs, task)
+    in_float = _checked_layers(keep_float, network, quantize)
+    _check_budget(budget, quantize, task, validation)
     training = _checked_metadata(metadata)
 
     notes = []
@@ -139,19 +159,28 @@ def export_model(
                     f"The model's output {name!r} holds NaN or infinity on {described}."
                 )
 
-        endpoint = Endpoint(wanted)
+        endpoint = Endpoint(wanted, batch)
         with _replacing(directory) as folder:
             rows = []
             for format in formats:
                 start = time.perf_counter()
-                parity.write_format(endpoint, folder, format, calibration)
+                parity.write_format(endpoint, folder, format, calibration, in_float)
                 seconds = time.perf_counter() - start
-                rows.append(
-                    _measured(folder, format, seconds, task, wanted, samples, expected, validation)
+                row = _measured(
+                    *(folder, format, seconds, task, wanted, samples, expected, validation, batch)
                 )
+                rows.append(row)
+            refused = {} if budget is None else over_budget(budget, rows, task)
+            if "litert_int8" in refused:
+                writer = endpoint.int8_writer(folder / FORMATS["savedmodel"], calibration)
+                refused["where"] = sensitivity(
+                    writer, task, validation, rows, budget=budget, in_float=in_float, batch=batch
+                )
+            if refused:
+                raise ExportError("\n".join(map(str, refused.values())))
             if "savedmodel" not in formats and (folder / "savedmodel").is_dir():
                 shutil.rmtree(folder / "savedmodel")
-            notes += int8_losses(rows, task.metric, task.metric_mode)
+            notes += loss_notes(rows, task.metric, task.metric_mode)
             name = model.name if wanted.name == "predict" else f"{model.name}_{wanted.name}"
             report = ExportReport(
                 directory, name, described, task.metric, tuple(rows), tuple(notes)
@@ -167,6 +196,8 @@ def export_model(
                         {**item, "resize": resize} if item["name"] == IMAGE else item
                         for item in expected_inputs
                     ],
+                    "batch": batch,
+                    "keep_float": in_float,
                     "validation_images": 0 if validation is None else len(validation["images"]),
                     "training": training,
                 },
@@ -192,13 +223,13 @@ def _signature(found: Sequence[Signature], name: str | None) -> Signature:
     return wanted
 
 
-def describe_inputs(signature: Signature) -> list[dict[str, Any]]:
+def describe_inputs(signature: Signature, batch: int | None = None) -> list[dict[str, Any]]:
     """The inputs of a signature as `model.json` keeps them."""
     found = []
     for input in signature.inputs:
         item = {
             "name": input.name,
-            "shape": [None, *input.shape],
+            "shape": [batch, *input.shape],
             "dtype": input.dtype,
             "meaning": input.meaning,
         }
@@ -221,37 +252,6 @@ def _samples(signature: Signature, calibration: Arrays | None) -> tuple[Arrays, 
     return samples, f"{RANDOM_EXAMPLES} {described} (seed 0)"
 
 
-def int8_losses(rows: Sequence[FormatReport], metric: str | None, mode: str = "max") -> list[str]:
-    """A warning, if the int8 file loses more than a point, or agrees on less than 95 %.
-
-    Of a metric that is an error (`mode="min"`) a point is a hundredth of it.
-
-    Without annotated images the agreement is all there is to go by.
-    """
-    int8 = next((row for row in rows if row.format == "litert_int8"), None)
-    if int8 is None:
-        return []
-    others = [row.metrics[metric] for row in rows if row is not int8 and row.metrics]
-    if others and mode == "min":
-        if int8.metrics[metric] > 1.01 * min(others):
-            return [
-                f"The int8 file has {metric} {int8.metrics[metric]:.4g}, the float files "
-                f"{min(others):.4g}: use it only if that will do."
-            ]
-        return []
-    if others and int8.metrics[metric] < max(others) - 0.01:
-        return [
-            f"The int8 file has {metric} {int8.metrics[metric]:.2%}, the float files "
-            f"{max(others):.2%}: use it only if that will do."
-        ]
-    if not others and int8.agreement is not None and int8.agreement < 0.95:
-        return [
-            f"The int8 file decides as Keras does on only {int8.agreement:.2%}: "
-            "measure its metrics before using it."
-        ]
-    return []
-
-
 def _check_target(directory: Path, overwrite: bool) -> None:
     if not directory.exists():
         return
@@ -267,16 +267,16 @@ def _check_target(directory: Path, overwrite: bool) -> None:
 
 
 def _checked_formats(formats, quantize, calibration) -> list[str]:
-    allowed = [format for format in FORMATS if format != "litert_int8"]
+    allowed = [format for format in FORMATS if format not in QUANTIZED.values()]
     if isinstance(formats, str) or not formats or not {*formats} <= {*allowed}:
         raise ValueError(f"formats={formats!r} must be a non-empty list of some of {allowed}.")
-    if quantize not in (None, "int8"):
-        raise ValueError(f"quantize={quantize!r} must be None or 'int8'.")
-    if quantize and calibration is None:
+    if not {*quantize} <= {*QUANTIZED}:
+        raise ValueError(f"quantize={quantize!r} must be some of {[*QUANTIZED]}.")
+    if "int8" in quantize and calibration is None:
         raise ValueError(
             "quantize='int8' needs calibration: real images that show which ranges occur."
         )
-    wanted = {*formats, "litert_int8"} if quantize else {*formats}
+    wanted = {*formats, *(QUANTIZED[kind] for kind in quantize)}
     return [format for format in FORMATS if format in wanted]
 
 
@@ -286,6 +286,36 @@ def _check_task(model: keras.Model, task: Task) -> None:
     broken = [name for name in task.classes if name.splitlines() != [name]]
     if broken:
         raise ValueError(f"task.classes must be one-line names that are not empty: {broken!r}.")
+
+
+def _checked_layers(patterns: Sequence[str], network: keras.Model, quantize) -> list[str]:
+    """Names of the layers that match a pattern."""
+    if isinstance(patterns, str):
+        raise ValueError(f"keep_float={patterns!r} must be a list of names.")
+    if patterns and "int8" not in quantize:
+        raise ValueError(f"keep_float={[*patterns]!r} is for quantize='int8'.")
+    names = [layer.name for layer in network.layers]
+    found = []
+    for pattern in patterns:
+        matches = fnmatch.filter(names, pattern)
+        if not matches:
+            near = difflib.get_close_matches(pattern, names)
+            hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+            raise ValueError(f"keep_float={pattern!r} is no layer of {network.name}.{hint}")
+        found += matches
+    return [*dict.fromkeys(found)]
+
+
+def _check_budget(budget: float | None, quantize, task: Task, validation) -> None:
+    if budget is None:
+        return
+    if not 0 <= budget < 1:
+        raise ValueError(f"budget={budget!r} must lie in 0..1, such as 0.01 for a point.")
+    if not quantize or validation is None or task.metric is None:
+        raise ValueError(
+            f"budget={budget!r} needs quantize, and validation images on which the metric is "
+            "measured."
+        )
 
 
 def _checked_validation(validation, expected_inputs, task: Task) -> Arrays:
@@ -333,7 +363,7 @@ def _replacing(directory: Path) -> Iterator[Path]:
 
 
 def _measured(
-    folder, format, seconds, task, signature, samples, expected, validation
+    folder, format, seconds, task, signature, samples, expected, validation, batch
 ) -> FormatReport:
     """Loads a file with its own runtime, compares it with Keras, and times it.
 
@@ -341,9 +371,9 @@ def _measured(
         ExportError: If a float format differs by more than the tolerance.
     """
     path = folder / FORMATS[format]
-    runtime = RUNTIMES[format](path)
+    runtime = open_runtime(path, format, batch=batch)
     found = parity.compare(task, expected, run_in_chunks(runtime, samples, parity.CHUNK))
-    if format != "litert_int8":
+    if format not in QUANTIZED.values():
         worst = max(found.max_difference, key=found.max_difference.get)
         if found.max_difference[worst] > TOLERANCE or found.unexplained:
             layer = parity.first_differing_layer(signature, format, samples)

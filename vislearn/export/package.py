@@ -1,12 +1,14 @@
 """The exported package on disk: what lies where in the folder, and whether it is undamaged.
 
-savedmodel/1/       SavedModel, for TensorFlow Serving
-model.tflite        LiteRT, built-in operations only
-model_int8.tflite   LiteRT, quantised to 8-bit integers
-model.onnx          ONNX
-labels.txt          the classes, one a line, in the order of their numbers
-model.json          the manifest: task, inputs, outputs, figures, size and sha256 of each file
-card.md             the same for people
+savedmodel/1/         SavedModel, for TensorFlow Serving
+model.tflite          LiteRT, built-in operations only
+model_float16.tflite  LiteRT, weights rounded to 16 bits
+model_dynamic.tflite  LiteRT, weights in 8-bit integers, ranges of the rest found while it runs
+model_int8.tflite     LiteRT, quantised to 8-bit integers
+model.onnx            ONNX
+labels.txt            the classes, one a line, in the order of their numbers
+model.json            the manifest: task, inputs, outputs, figures, size and sha256 of each file
+card.md               the same for people
 """
 
 import hashlib
@@ -25,9 +27,14 @@ CARD = "card.md"
 FORMATS = {
     "savedmodel": "savedmodel/1",
     "litert": "model.tflite",
+    "litert_float16": "model_float16.tflite",
+    "litert_dynamic": "model_dynamic.tflite",
     "litert_int8": "model_int8.tflite",
     "onnx": "model.onnx",
 }
+
+# What `quantize` may name, and the format that it adds. These may differ from Keras.
+QUANTIZED = {kind: f"litert_{kind}" for kind in ("float16", "dynamic", "int8")}
 
 
 class ExportError(ValueError):

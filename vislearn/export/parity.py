@@ -2,7 +2,7 @@
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import keras
@@ -116,12 +116,17 @@ def _differs(model: keras.Model, format: str, inputs: Arrays) -> bool:
 
 
 def write_format(
-    endpoint: Endpoint, directory: Path, format: str, calibration: Arrays | None = None
+    endpoint: Endpoint,
+    directory: Path,
+    format: str,
+    calibration: Arrays | None = None,
+    in_float: Sequence[str] = (),
 ) -> None:
     """Writes one format below `directory`; LiteRT is made from the SavedModel there.
 
     Args:
         calibration: example inputs, for `"litert_int8"`.
+        in_float: layers that `"litert_int8"` leaves in float.
     """
     path, savedmodel = directory / FORMATS[format], directory / FORMATS["savedmodel"]
     if format != "onnx" and not savedmodel.is_dir():
@@ -131,4 +136,6 @@ def write_format(
     elif format == "litert":
         endpoint.write_litert(savedmodel, path)
     elif format == "litert_int8":
-        endpoint.write_litert(savedmodel, path, calibration)
+        endpoint.int8_writer(savedmodel, calibration).write(path, in_float)
+    elif format != "savedmodel":
+        endpoint.write_litert(savedmodel, path, kind=format.removeprefix("litert_"))

@@ -10,8 +10,8 @@ import numpy as np
 from vislearn.export.package import FORMATS, check_format, read_manifest, task_of, verify_files
 from vislearn.export.runtimes import (
     IMAGE,
-    RUNTIMES,
     checked_inputs,
+    open_runtime,
     random_example,
     run_in_chunks,
     single_latency,
@@ -155,11 +155,12 @@ def load_predictor(
 ) -> Predictor:
     """Loads an exported package to run it.
 
-    `"litert"`, `"litert_int8"` and `"onnx"` load neither Keras nor TensorFlow.
+    All but `"savedmodel"` load neither Keras nor TensorFlow.
 
     Args:
         directory: The folder that `export_model` wrote.
-        format: `"savedmodel"`, `"litert"`, `"litert_int8"` or `"onnx"`.
+        format: `"savedmodel"`, `"litert"`, `"litert_float16"`, `"litert_dynamic"`, `"litert_int8"`
+            or `"onnx"`.
         threads: Threads to compute with; None for one a core, at most four. Must be None for
             `"savedmodel"`, where TensorFlow sets them for the whole process.
         verify: Compare the files with the sha256 in `model.json` before they are loaded. A
@@ -177,5 +178,5 @@ def load_predictor(
         raise ValueError(f"threads={threads!r} must be None or at least 1.")
     if verify:
         verify_files(directory, manifest, format)
-    runtime = RUNTIMES[format](directory / FORMATS[format], threads)
+    runtime = open_runtime(directory / FORMATS[format], format, threads, manifest.get("batch"))
     return Predictor(directory, manifest, format, runtime)

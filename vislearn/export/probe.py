@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vislearn.export.runtimes import RUNTIMES, WARM_UP
+from vislearn.export.runtimes import RUNTIMES, WARM_UP, filled
 from vislearn.tasks.base import Arrays
 
 LEAST_CALLS = 3  # of what takes longer than the time there is
@@ -95,7 +95,7 @@ def probe(
 
 def _measure(job: dict) -> Speed:
     examples = dict(np.load(job["examples"]))
-    batches = {size: _filled(examples, size) for size in job["batches"]}
+    batches = {size: filled(examples, size) for size in job["batches"]}
     # The memory is that of this process since it began; the batches are in it.
     start = time.perf_counter()
     threads = None if job["format"] == "savedmodel" else job["threads"]
@@ -106,11 +106,6 @@ def _measure(job: dict) -> Speed:
     p50, p95 = 1000 * np.percentile(next(iter(times.values())), (50, 95))
     rates = {size: size * len(taken) / sum(taken) for size, taken in times.items()}
     return Speed(job["threads"], start_ms, float(p50), float(p95), rates, _peak_bytes())
-
-
-def _filled(examples: Arrays, size: int) -> Arrays:
-    """The examples, repeated or cut to a batch."""
-    return {name: value[np.arange(size) % len(value)] for name, value in examples.items()}
 
 
 def _times(call: Callable, batch: Arrays, seconds: float) -> list[float]:

@@ -12,7 +12,8 @@ class FormatReport:
     """What was measured on one exported format.
 
     Attributes:
-        format: `"savedmodel"`, `"litert"`, `"litert_int8"` or `"onnx"`.
+        format: `"savedmodel"`, `"litert"`, `"litert_float16"`, `"litert_dynamic"`, `"litert_int8"`
+            or `"onnx"`.
         file: File or folder, relative to the package.
         size: Bytes.
         max_difference: Largest absolute difference from Keras of each float output, and of pictures

@@ -77,7 +77,40 @@ class SavedModel:
         return {name: output.numpy() for name, output in outputs.items()}
 
 
-RUNTIMES = {"savedmodel": SavedModel, "litert": LiteRT, "litert_int8": LiteRT, "onnx": Onnx}
+RUNTIMES = {
+    "savedmodel": SavedModel,
+    "litert": LiteRT,
+    "litert_float16": LiteRT,
+    "litert_dynamic": LiteRT,
+    "litert_int8": LiteRT,
+    "onnx": Onnx,
+}
+
+
+class FixedBatch:
+    """A runtime whose file takes exactly `size` examples a call, called with any number of them."""
+
+    def __init__(self, runtime: Callable, size: int):
+        self._runtime, self._size = runtime, size
+
+    def __call__(self, inputs: Arrays) -> Arrays:
+        count = len(next(iter(inputs.values())))
+        whole = filled(inputs, -(-count // self._size) * self._size)
+        outputs = run_in_chunks(self._runtime, whole, self._size)
+        return {name: value[:count] for name, value in outputs.items()}
+
+
+def open_runtime(path: Path, format: str, threads: int | None = None, batch: int | None = None):
+    """What runs a file, called with a dictionary of arrays of any number of examples.
+
+    Args:
+        path: The file, or the folder of a SavedModel.
+        format: Its format.
+        threads: Threads to compute with; None for one a core, at most four.
+        batch: Examples a call, if it is a file of fixed batch.
+    """
+    runtime = RUNTIMES[format](path, threads)
+    return runtime if batch is None else FixedBatch(runtime, batch)
 
 
 def default_threads() -> int:
@@ -93,6 +126,11 @@ def run_in_chunks(runtime: Callable, inputs: Arrays, batch_size: int) -> Arrays:
         for start in range(0, count, batch_size)
     ]
     return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+
+
+def filled(inputs: Arrays, size: int) -> Arrays:
+    """So many examples: the first of them, or all and then the first ones again."""
+    return {name: value[np.arange(size) % len(value)] for name, value in inputs.items()}
 
 
 def checked_inputs(

@@ -118,6 +118,8 @@ class Task(abc.ABC):
     measures_answers: ClassVar[bool] = False
     # Whether pictures go in and answers come out, or pictures are made from noise.
     takes_images: ClassVar[bool] = True
+    # What a server calls the answering of pictures: a name of a signature of the SavedModel.
+    verb: ClassVar[str] = "predict"
     # Whether a recipe may name its loss.
     names_loss: ClassVar[bool] = False
     # How many augmented views of each picture it learns from.

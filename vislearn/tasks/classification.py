@@ -30,6 +30,7 @@ class Classification(Task):
 
     name: ClassVar[str] = "classification"
     metric: ClassVar[str] = "accuracy"
+    verb: ClassVar[str] = "classify"
     names_loss: ClassVar[bool] = True
     meanings: ClassVar[dict[str, str]] = {
         "scores": "probability of each class, in the order of the classes; they sum to 1",

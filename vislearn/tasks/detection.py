@@ -37,6 +37,7 @@ class Detection(Task):
 
     name: ClassVar[str] = "detection"
     metric: ClassVar[str] = "map50"
+    verb: ClassVar[str] = "detect"
     measures_answers: ClassVar[bool] = True
     resize: ClassVar[str] = "stretch"
     meanings: ClassVar[dict[str, str]] = {

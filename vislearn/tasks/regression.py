@@ -31,6 +31,7 @@ class Regression(Task):
 
     name: ClassVar[str] = "regression"
     metric: ClassVar[str] = "mae"
+    verb: ClassVar[str] = "estimate"
     metric_mode: ClassVar[str] = "min"
     meanings: ClassVar[dict[str, str]] = {
         "values": "value of each quantity in its own unit, in the order of the classes"

@@ -1,0 +1,90 @@
+"""LiteRT files with fewer bits than float32.
+
+float16 rounds the weights; dynamic keeps weights in int8 and finds the ranges of the rest while it
+runs; int8 computes in integers throughout, on ranges that calibration images show (Jacob et al.
+2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
+Inference", arXiv:1712.05877).
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+from vislearn.export.operators import litert_nodes
+from vislearn.export.quiet import quiet
+from vislearn.export.runtimes import filled
+from vislearn.tasks.base import Arrays
+
+
+def float16_or_dynamic(converter, kind: str) -> bytes:
+    """The content of a file of this kind, which needs no images."""
+    import tensorflow as tf
+
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if kind == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    return converter.convert()
+
+
+class Int8Writer:
+    """int8 files of one model: calibrated once, with any of its layers in float.
+
+    Everything after the network stays in float: in int8, probabilities and coordinates of boxes
+    could only take 256 values each. What has no integer form stays in float, too; input and outputs
+    keep their types.
+
+    Args:
+        converter: `tf.lite.TFLiteConverter` of the model.
+        calibration: Example inputs, on which the ranges are set.
+        layers_of: From the name of an operation to the Keras layers that it computes.
+        batch: Examples a call, if they are fixed.
+
+    Attributes:
+        layers: The layers that have an operation in the file, in its order; of those that share
+            one, such as a convolution, its normalisation and its activation, the largest.
+    """
+
+    def __init__(
+        self,
+        converter,
+        calibration: Arrays,
+        layers_of: Callable[[str], list[str]],
+        batch: int | None = None,
+    ):
+        import tensorflow as tf
+
+        def samples() -> Iterator[Arrays]:
+            size = batch or 1
+            for index in range(0, len(next(iter(calibration.values()))), size):
+                some = {name: value[index : index + size] for name, value in calibration.items()}
+                yield filled(some, size)
+
+        with quiet():
+            self._nodes = {name: layers_of(name) for name in litert_nodes(converter.convert())}
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.representative_dataset = samples
+            converter.target_spec.supported_ops = [
+                tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
+                tf.lite.OpsSet.TFLITE_BUILTINS,
+            ]
+            # The debugger is the documented way to keep chosen operations in float: the attention's
+            # softmax too, and what is only broadcast, which are the anchors of detectors.
+            self._debugger = tf.lite.experimental.QuantizationDebugger(
+                converter=converter,
+                debug_dataset=samples,
+                debug_options=tf.lite.experimental.QuantizationDebugOptions(
+                    denylisted_ops=["SOFTMAX", "BROADCAST_TO"],
+                    denylisted_nodes=self._without(()),
+                ),
+            )
+        self.layers = [*dict.fromkeys(layers[0] for layers in self._nodes.values() if layers)]
+
+    def _without(self, in_float: Collection[str]) -> list[str]:
+        """Names of the operations that are not to be quantised."""
+        wanted = {*in_float}
+        return [name for name, of in self._nodes.items() if not of or wanted & {*of}]
+
+    def write(self, path: Path, in_float: Collection[str] = ()) -> None:
+        """Writes the file with these layers, and what is computed together with them, in float."""
+        self._debugger.options.denylisted_nodes = self._without(in_float)
+        with quiet():
+            path.write_bytes(self._debugger.get_nondebug_quantized_model())
