@@ -2,8 +2,9 @@
 
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { FORMATS } from "./src/formats.js";
 
-const NEEDED = ["model.json", "model.tflite", "model_int8.tflite"];
+const NEEDED = ["model.json", ...Object.values(FORMATS)];
 
 /**
  * The files of all packages at any depth below a folder, and an index of them.

@@ -54,7 +54,7 @@ function topClasses(classes, scores) {
   return bars(best.map((number) => ({ name: classes[number], share: scores[number] })));
 }
 
-function boxes({ canvas, zoom }, classes, { boxes, scores, classes: numbers, count }, threshold) {
+function boxes({ canvas, zoom }, names, { boxes, scores, classes, count }, threshold) {
   const shown = [...scores.subarray(0, count[0]).keys()].filter((i) => scores[i] >= threshold);
   const context = canvas.getContext("2d");
   context.lineWidth = 4;
@@ -63,9 +63,9 @@ function boxes({ canvas, zoom }, classes, { boxes, scores, classes: numbers, cou
   // The surest last, so that it lies on top.
   for (const i of shown.toReversed()) {
     const [left, top, right, bottom] = boxes.subarray(4 * i, 4 * i + 4).map((side) => side * zoom);
-    const text = `${classes[numbers[i]]} ${percent(scores[i])}`;
+    const text = `${names[classes[i]]} ${percent(scores[i])}`;
     const labelTop = top >= 28 ? top - 28 : top;
-    context.strokeStyle = context.fillStyle = colour(numbers[i]);
+    context.strokeStyle = context.fillStyle = colour(classes[i]);
     context.strokeRect(left, top, right - left, bottom - top);
     context.fillRect(left - 2, labelTop, context.measureText(text).width + 14, 28);
     context.fillStyle = "white";
@@ -74,9 +74,9 @@ function boxes({ canvas, zoom }, classes, { boxes, scores, classes: numbers, cou
   if (!shown.length) return words(`Nothing of score ${threshold.toFixed(2)} or more.`);
   return bars(
     shown.map((i) => ({
-      name: classes[numbers[i]],
+      name: names[classes[i]],
       share: scores[i],
-      colour: colour(numbers[i]),
+      colour: colour(classes[i]),
     })),
   );
 }
@@ -84,18 +84,22 @@ function boxes({ canvas, zoom }, classes, { boxes, scores, classes: numbers, cou
 function mask({ canvas, zoom }, manifest, classes, numbers) {
   const [height, width] = shapeOf(manifest, "mask");
   const [ownHeight, ownWidth] = manifest.inputs[0].shape.slice(1);
+  const context = canvas.getContext("2d");
+  const paints = classes.map((name, number) => {
+    if (name === "background") return [0, 0, 0, 0];
+    context.fillStyle = colour(number);
+    const rgb = Number.parseInt(context.fillStyle.slice(1), 16); // it reads as #rrggbb
+    return [rgb >> 16, (rgb >> 8) & 255, rgb & 255, 150];
+  });
   const counts = new Array(classes.length).fill(0);
   const paint = new ImageData(width, height);
   numbers.forEach((number, pixel) => {
     counts[number]++;
-    if (classes[number] === "background") return;
-    const rgb = Number.parseInt(colour(number).slice(1), 16);
-    paint.data.set([rgb >> 16, (rgb >> 8) & 255, rgb & 255, 150], 4 * pixel);
+    paint.data.set(paints[number], 4 * pixel);
   });
   const layer = document.createElement("canvas");
   Object.assign(layer, { width, height });
   layer.getContext("2d").putImageData(paint, 0, 0);
-  const context = canvas.getContext("2d");
   context.imageSmoothingEnabled = false;
   // A network that answers for the centre of the picture has a smaller mask.
   const left = Math.floor((ownWidth - width) / 2) * zoom;

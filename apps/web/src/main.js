@@ -3,7 +3,8 @@
 import { drawPicture, showAnswers } from "./answers.js";
 import { startCamera } from "./camera.js";
 import { codeControls } from "./codes.js";
-import { FORMATS, openPackage } from "./model.js";
+import { FORMATS } from "./formats.js";
+import { openPackage } from "./model.js";
 import { Pad } from "./pad.js";
 import { canvasOf, copy, decode, prepare } from "./picture.js";
 
@@ -55,10 +56,11 @@ async function use(reader, format = "litert") {
   stopCamera();
   read = reader;
   const opened = await openPackage(reader, format);
-  await running.catch(() => {}); // what is computed with the one before
   if (read !== reader) return opened.delete(); // another was chosen meanwhile
-  model?.delete();
-  [model, shown, times] = [opened, undefined, []];
+  await inTurn(() => {
+    model?.delete();
+    [model, shown, times] = [opened, undefined, []];
+  });
   describe();
   reset();
   if (!model.pictureShape) {
@@ -114,7 +116,6 @@ async function answerFile(file) {
   const picture = await decode(file);
   if (!model?.pictureShape) throw new Error("This package takes no pictures.");
   await choose("picture");
-  page.view.hidden = false;
   await answerPicture(picture);
 }
 
@@ -138,17 +139,23 @@ function answerCodes() {
 let running = Promise.resolve();
 let waiting; // what is asked while another question is answered; only the newest counts
 
+/** Calls `next` when everything before is done, or has failed. */
+function inTurn(next) {
+  running = running.catch(() => {}).then(next);
+  return running;
+}
+
 /** Runs the network on what is asked, and shows what it answers. */
 function answer(asked) {
   const idle = !waiting;
-  waiting = asked;
-  if (idle) running = running.catch(() => {}).then(run); // one that failed is no reason to stop
-  return running;
+  waiting = { ...asked, model };
+  return idle ? inTurn(run) : running;
 }
 
 async function run() {
   const asked = waiting;
   waiting = undefined;
+  if (asked.model !== model) return; // another package was opened meanwhile
   const start = performance.now();
   const answers = await model.run(asked.inputs);
   times = [...times, performance.now() - start].slice(-TIMES);
@@ -159,6 +166,7 @@ async function run() {
 function show() {
   const { picture, fit, inputs, answers } = shown;
   let view;
+  page.view.hidden = !picture || !page.draw.hidden;
   if (picture) {
     view = { canvas: page.view, zoom: drawPicture(page.view, picture, fit) };
     showSeen(inputs.image);

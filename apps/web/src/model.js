@@ -2,10 +2,9 @@
 
 import { loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";
 import { fixBatch } from "./fixed_batch.js";
+import { FORMATS } from "./formats.js";
 
 const FORMAT_VERSION = 2;
-/** The formats that the page runs, and their files. */
-export const FORMATS = { litert: "model.tflite", litert_int8: "model_int8.tflite" };
 
 let runtime; // the promise of LiteRT.js, which is loaded once
 
@@ -36,6 +35,8 @@ function readManifest(content) {
     throw new Error(
       `model.json has format_version ${manifest.format_version}; this page reads ${FORMAT_VERSION}.`,
     );
+  if (manifest.batch > 1)
+    throw new Error(`${manifest.name} takes ${manifest.batch} examples at a time, the page has one.`);
   return manifest;
 }
 
@@ -85,7 +86,7 @@ class Model {
     const answers = {};
     for (const { name } of this.manifest.outputs)
       answers[name] = outputs[name].toTypedArray().slice();
-    for (const tensor of Object.values({ ...tensors, ...outputs })) tensor.delete();
+    for (const tensor of [...Object.values(tensors), ...Object.values(outputs)]) tensor.delete();
     return answers;
   }
 

@@ -1,14 +1,17 @@
 """Makes what the page is tested with: four small packages, pictures, and Python's answers to them.
 
-    .venv/bin/python apps/web/tests/make_packages.py
+    .venv/bin/python apps/web/tests/make_packages.py [PACKAGE ...]
 
 Each network is as small as its task allows, trained for a minute or two on the embedded data sets,
 and everything is kept in the repository, less than 300 kB: so the tests of the page need no Python.
 `tests/apps/test_web.py` checks that the stored answers are still those of `load_predictor`.
 """
 
+import base64
+import itertools
 import json
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -18,17 +21,18 @@ from PIL import Image
 import vislearn
 from vislearn.commands import export_run
 from vislearn.data import shapes
+from vislearn.data.images import RESIZE_MODES, fit_image
 from vislearn.training import train
 
 HERE = Path(__file__).parent
-PACKAGES, PICTURES, ANSWERS = HERE / "packages", HERE / "pictures", HERE / "answers.json"
+PACKAGES, PICTURES = HERE / "packages", HERE / "pictures"
 
 # By the name of the package: arguments of `train`.
 NETWORKS = {
     "digits": {
         "model": "resnet20_cifar",
         "data": "digits",
-        "options": {"depth": 8, "width": 8},
+        "options": {"depth": 8, "width": 5},
         "epochs": 30,
     },
     "digits_vae": {
@@ -47,14 +51,20 @@ NETWORKS = {
             "fpn_channels": 16,
             "head_depth": 1,
             "norm": "batch",
-            "anchor_sizes": (16, 32),
+            "anchor_sizes": (12, 24),  # sides of the shapes: 13 to 31 pixels
+            "anchor_scales": (1.0, 1.41),
+            "anchor_ratios": (1.0,),
         },
-        "epochs": 24,
+        # The file holds a matrix of candidates by candidates.
+        "task_options": {"candidates": 64, "max_detections": 20},
+        "learning_rate": 4e-3,
+        "epochs": 20,
     },
     "shapes_masks": {
         "model": "unet",
         "data": "shapes/64",
-        "options": {"filters": 4, "depth": 3, "padding": "same"},
+        "options": {"filters": 4, "depth": 2, "padding": "same", "norm": "batch"},
+        "learning_rate": 8e-3,
         "epochs": 8,
     },
 }
@@ -117,12 +127,35 @@ def make_answers() -> list[dict]:
     return found
 
 
+def make_fits() -> list[dict]:
+    """How Pillow brings a picture of noise to other sizes, smaller and larger ones."""
+    noise = np.random.default_rng(0).integers(0, 256, (23, 17, 3), dtype=np.uint8)
+    cases = itertools.product(((9, 14), (40, 31), (23, 5)), RESIZE_MODES)
+    return [
+        {"picture": noise.shape, "pixels": _text(noise)},
+        *(
+            {"size": size, "mode": mode, "pixels": _text(fit_image(noise, size, mode))}
+            for size, mode in cases
+        ),
+    ]
+
+
+def _text(pixels: np.ndarray) -> str:
+    return base64.b64encode(pixels.tobytes()).decode("ascii")
+
+
+def write_lines(path: Path, items: list[dict]) -> None:
+    """Writes JSON, an item a line."""
+    lines = ",\n".join(json.dumps(item, separators=(",", ":")) for item in items)
+    path.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+
+
 def main() -> None:
-    for name, options in NETWORKS.items():
-        make_package(name, **options)
+    for name in sys.argv[1:] or NETWORKS:
+        make_package(name, **NETWORKS[name])
     make_pictures()
-    lines = ",\n".join(json.dumps(item, separators=(",", ":")) for item in make_answers())
-    ANSWERS.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+    write_lines(HERE / "fits.json", make_fits())
+    write_lines(HERE / "answers.json", make_answers())
 
 
 if __name__ == "__main__":

@@ -9,21 +9,16 @@ const HERE = import.meta.dirname;
 const OUT = join(HERE, "../../../docs/images/web");
 const picture = (name) => join(HERE, "pictures", name);
 
-/** Writes a three on the pad, with the mouse. */
+/** Writes a three on the pad, with the mouse: two arcs, one below the other. */
 export async function writeThree(page) {
   const { x, y, width } = await page.locator("#pad").boundingBox();
-  const stroke = (points) =>
-    points.reduce(async (before, [right, down], i) => {
-      await before;
+  for (const centre of [0.32, 0.64])
+    for (let angle = -2.2; angle < 1.8; angle += 0.3) {
+      const right = 0.46 + 0.17 * Math.cos(angle);
+      const down = centre + 0.16 * Math.sin(angle);
       await page.mouse.move(x + right * width, y + down * width);
-      if (i === 0) await page.mouse.down();
-    }, Promise.resolve());
-  const arc = (centre) =>
-    Array.from({ length: 13 }, (_, i) => {
-      const angle = -2.2 + (i / 12) * 3.9;
-      return [0.46 + 0.17 * Math.cos(angle), centre + 0.16 * Math.sin(angle)];
-    });
-  await stroke([...arc(0.32), ...arc(0.64)]);
+      if (centre === 0.32 && angle === -2.2) await page.mouse.down();
+    }
   await page.mouse.up();
 }
 
