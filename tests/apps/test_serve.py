@@ -24,6 +24,7 @@ from vislearn_serve.tensors import from_base64
 
 import vislearn
 from vislearn.export import runtimes
+from vislearn.pictures import to_png
 from vislearn.tasks import Classification, Detection, SemanticSegmentation, get_task
 
 pytestmark = pytest.mark.tensorflow  # which exports the packages
@@ -223,7 +224,7 @@ def test_answer_as_a_picture(client, pixels):
     found = client.post("/answer/letters", files=files, headers={"Accept": "image/png"})
     assert found.headers["content-type"] == "image/png"
     one = client.post("/answer/letters?picture=true", files=files[:1]).json()["picture"]
-    assert one.startswith("data:image/png;base64,")
+    assert one.startswith("data:image/svg+xml;base64,")
     drawn = Image.open(io.BytesIO(found.content))
     assert drawn.width > drawn.height  # two side by side
 
@@ -263,7 +264,7 @@ def test_boxes_are_in_the_pixels_of_the_picture_that_was_sent():
     assert record["objects"] == [
         {"label": "dog", "score": pytest.approx(0.9), "box": [40.0, 16.0, 160.0, 64.0]}
     ]
-    assert Image.open(io.BytesIO(images.draw(model, [photo], answers))).width > 100
+    assert Image.open(io.BytesIO(images.draw(model, [photo], answers, ["a"], to_png))).width > 100
 
 
 def test_masks_come_as_grey_pictures_of_class_numbers():
@@ -276,7 +277,7 @@ def test_masks_come_as_grey_pictures_of_class_numbers():
     assert record["shares"] == {"background": 0.5, "cat": 0.5}
     found = np.asarray(Image.open(io.BytesIO(from_base64(record["mask"]))))
     np.testing.assert_array_equal(found, mask[0])
-    assert Image.open(io.BytesIO(images.draw(model, [photo], answers))).width > 100
+    assert Image.open(io.BytesIO(images.draw(model, [photo], answers, ["a"], to_png))).width > 100
 
 
 # What is refused

@@ -1,14 +1,14 @@
 """Picture files to inputs, and answers to pictures. Runs in threads, not in the event loop."""
 
-import base64
 import io
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from vislearn import pictures as drawing
 from vislearn.data.images import ImageError, fit_image, image_header, plan_fit, read_image
 from vislearn.tasks.base import Arrays
 from vislearn_serve.errors import Refused
@@ -77,21 +77,31 @@ def records(model: Model, pictures: list[np.ndarray], answers: Arrays, top: int)
             }
         if "mask" in answers:
             mask = answers["mask"][index].astype(np.uint8)
-            record["mask"] = data_uri(png(mask))  # The grey values are class numbers.
+            record["mask"] = drawing.data_uri(
+                _png(mask), "image/png"
+            )  # The grey values are class numbers.
         found.append(record)
     return found
 
 
-def draw(model: Model, pictures: list[np.ndarray], answers: Arrays, titles=None) -> bytes:
-    """A PNG of the pictures with their answers.
+def draw(
+    model: Model,
+    pictures: list[np.ndarray],
+    answers: Arrays,
+    titles: list[str],
+    render: Callable[[Any], bytes | str],
+) -> bytes | str:
+    """A drawing of the pictures with their answers.
 
     Boxes are drawn on the pictures as sent, other answers on what the model saw of them.
+
+    Args:
+        titles: What to write above the pictures where there are several.
+        render: From the figure to what is returned, such as `vislearn.pictures.to_png`.
 
     Raises:
         Refused: If there is nothing to draw about the answers.
     """
-    from vislearn import pictures as drawing
-
     if "boxes" in answers:
         shown = [_reduced(picture) for picture in pictures]
         moved = [_boxes_in(shown[i], answers["boxes"][i], model) for i in range(len(shown))]
@@ -100,22 +110,17 @@ def draw(model: Model, pictures: list[np.ndarray], answers: Arrays, titles=None)
         shown = fitted(pictures, model.inputs[0])
     try:
         with _ONE_AT_A_TIME:
-            figure = model.task.draw(shown, answers, None, titles=titles)
-            return drawing.to_png(figure)
+            few = None if len(titles) == 1 else titles
+            return render(model.task.draw(shown, answers, None, titles=few))
     except ValueError as error:
         raise Refused(400, str(error)) from error
 
 
-def png(pixels: np.ndarray) -> bytes:
-    """uint8 `(height, width)` or `(height, width, 1 or 3)` as a PNG file."""
+def _png(pixels: np.ndarray) -> bytes:
+    """uint8 `(height, width)` as a PNG file."""
     file = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[2:] == (1,) else pixels).save(file, "PNG")
+    Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
-
-
-def data_uri(data: bytes) -> str:
-    """A PNG as it stands in JSON."""
-    return f"data:image/png;base64,{base64.b64encode(data).decode()}"
 
 
 def _boxes_in(picture: np.ndarray, boxes: np.ndarray, model: Model) -> np.ndarray:
@@ -154,7 +159,5 @@ def noise(model: Model, count: int, seed: int, label: str | None) -> Arrays:
 
 def grid(pictures: np.ndarray) -> bytes:
     """Pictures side by side, as a PNG."""
-    from vislearn import pictures as drawing
-
     with _ONE_AT_A_TIME:
         return drawing.to_png(drawing.image_grid(pictures))

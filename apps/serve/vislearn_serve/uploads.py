@@ -9,6 +9,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import FormParser, parse_options_header
 from starlette.responses import Response
 
+from vislearn import pictures as drawing
 from vislearn_serve import images, tensors
 from vislearn_serve.errors import Refused
 from vislearn_serve.gate import reply
@@ -91,7 +92,7 @@ async def version_answer(
         )
         answers = await model.infer({model.inputs[0]["name"]: inputs})
         if _wants_png(request):
-            png = await service.work(images.draw, model, found, answers, titles)
+            png = await service.work(images.draw, model, found, answers, titles, drawing.to_png)
             return Response(png, media_type="image/png")
         records = await service.work(images.records, model, found, answers, top)
         content = {
@@ -105,8 +106,9 @@ async def version_answer(
         if picture:
             content["picture"] = None
             with contextlib.suppress(Refused):  # The codes of an encoder, for one, can't be drawn.
-                png = await service.work(images.draw, model, found, answers, titles)
-                content["picture"] = images.data_uri(png)
+                content["picture"] = await service.work(
+                    images.draw, model, found, answers, titles, drawing.to_data_uri
+                )
         return reply(content)
 
 
