@@ -9,7 +9,8 @@ from PIL import Image
 from vislearn import commands
 from vislearn.data import shapes
 from vislearn.training import callbacks
-from vislearn.training.run import Run, train
+from vislearn.training.fitting import train
+from vislearn.training.run import Run
 
 # In one process, so that each network is trained and exported once.
 pytestmark = pytest.mark.tensorflow

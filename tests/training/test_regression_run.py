@@ -10,7 +10,8 @@ from PIL import Image
 from vislearn import commands
 from vislearn.data import load_dataset
 from vislearn.export import load_predictor
-from vislearn.training.run import Run, train
+from vislearn.training.fitting import train
+from vislearn.training.run import Run
 
 # In one process, so that the network is trained once.
 pytestmark = pytest.mark.tensorflow

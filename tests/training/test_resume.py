@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from vislearn.training.callbacks import Bookkeeper, best_path, state_path
-from vislearn.training.run import Run, train
+from vislearn.training.fitting import train
+from vislearn.training.run import Run
 
 pytestmark = pytest.mark.tensorflow
 
-EPOCHS = 5
+EPOCHS = 3
 # Everything that draws numbers: shuffling, augmentation, stochastic depth, mixed precision.
 ARGUMENTS = [
     *("resnet20_cifar", "--data", "digits", "--augment", "crop", "--precision", "mixed_bfloat16"),

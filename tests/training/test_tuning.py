@@ -131,7 +131,7 @@ def test_published_weights_take_colour(monkeypatch, tmp_path):
     def load(source, **options):
         raise RuntimeError(f"{options['channels']} channels")
 
-    monkeypatch.setattr("vislearn.training.run.load_dataset", load)
+    monkeypatch.setattr("vislearn.training.preparation.load_dataset", load)
     with pytest.raises(RuntimeError, match="3 channels"):
         train("resnet18", data="digits", out=tmp_path / "run", weights="imagenet", quiet=True)
 

@@ -8,7 +8,8 @@ from typing import Any
 import keras
 
 from vislearn.training.checkpoint import write_atomically
-from vislearn.training.run import Run, train
+from vislearn.training.fitting import train
+from vislearn.training.run import Run
 
 PLAN = "plan.json"
 REPORT = "report.html"  # The last thing that a run writes.

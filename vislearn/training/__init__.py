@@ -19,6 +19,6 @@ __getattr__, __dir__, __all__ = attach(
         "penalize": "penalties",
         "pretrain": "pretraining",
         "schedule_dropout": "dropout_schedule",
-        "train": "run",
+        "train": "fitting",
     },
 )

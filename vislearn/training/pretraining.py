@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from vislearn.training.run import Run, train
+from vislearn.training.fitting import train
+from vislearn.training.run import Run
 
 
 def pretrain(

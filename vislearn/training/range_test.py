@@ -15,7 +15,7 @@ import numpy as np
 
 from vislearn import backend
 from vislearn.training.adversarial import OptimizerGroup
-from vislearn.training.run import build_network, prepare
+from vislearn.training.preparation import build_network, prepare
 from vislearn.training.trainers import build_trainer
 
 _HALF_WINDOW = 0.25  # decades to each side of a rate over which the slope of the loss is measured
