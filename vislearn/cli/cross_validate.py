@@ -5,26 +5,26 @@ from typing import Annotated
 
 import typer
 
-from vislearn.cli import trials
+from vislearn.cli import options, trials
 from vislearn.cli.base import DataOption, app, load_keras
 
 
 @app.command("cross-validate")
 def cross_validate(
-    model: trials.ModelArgument,
+    model: options.ModelArgument,
     data: DataOption,
     out: Annotated[Path, typer.Option(help="Folder of the folds; must not exist yet.")],
     folds: Annotated[int, typer.Option(help="How many.")] = 5,
-    epochs: trials.EpochsOption = None,
-    image_size: trials.ImageSizeOption = None,
+    epochs: options.EpochsOption = None,
+    image_size: options.ImageSizeOption = None,
     precision: trials.PrecisionOption = None,
     seed: trials.SeedOption = None,
-    weights: trials.WeightsOption = None,
+    weights: options.StartOption = None,
     tune: trials.TuneOption = None,
-    option: trials.OptionPairs = None,
-    recipe: trials.RecipePairs = None,
-    data_dir: trials.DataDirOption = None,
-    resume: trials.ResumeFlag = False,
+    option: options.OptionPairs = None,
+    recipe: options.RecipePairs = None,
+    data_dir: options.DataDirOption = None,
+    resume: options.ResumeFlag = False,
 ) -> None:
     """Train a network a fold and measure each on images that it never saw.
 

@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
+from vislearn.cli import options
 from vislearn.cli.base import DataOption, app, load_keras, parse_image_size, parse_values
 
 
 @app.command(name="lr-range")
 def lr_range(
-    model: Annotated[str, typer.Argument(help="Registry name; see `vislearn models`.")],
+    model: options.ModelArgument,
     data: DataOption,
     out: Annotated[
         Path | None, typer.Option(help="Folder for lr_range.png and lr_range.json.")
@@ -18,28 +19,16 @@ def lr_range(
     least: Annotated[float, typer.Option(help="Learning rate of the first step.")] = 1e-6,
     greatest: Annotated[float, typer.Option(help="Learning rate of the last step.")] = 10.0,
     steps: Annotated[int, typer.Option(help="Steps from the least to the greatest.")] = 200,
-    image_size: Annotated[
-        str | None, typer.Option(help="Side in pixels, or HEIGHTxWIDTH; as for `train`.")
-    ] = None,
-    precision: Annotated[str, typer.Option(help="float32 or mixed_bfloat16.")] = "float32",
+    image_size: options.ImageSizeOption = None,
+    precision: options.PrecisionOption = "float32",
     seed: Annotated[int, typer.Option(help="Of order, augmentation and initial weights.")] = 0,
-    weights: Annotated[str | None, typer.Option(help="What to start from; as for `train`.")] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option(help="Option of the architecture, as name=value; may be repeated."),
-    ] = None,
-    recipe: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Field of the recipe, as name=value, such as optimizer=adamw; may be repeated."
-        ),
-    ] = None,
+    weights: options.StartOption = None,
+    option: options.OptionPairs = None,
+    recipe: options.RecipePairs = None,
     task_option: Annotated[
         list[str] | None, typer.Option(help="Option of the task; may be repeated.")
     ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Where TFDS data sets are prepared.")
-    ] = None,
+    data_dir: options.DataDirOption = None,
 ) -> None:
     """Find a learning rate: train a few steps while the rate grows, and see where the loss falls.
 

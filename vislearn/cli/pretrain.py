@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from vislearn.cli import options
 from vislearn.cli.base import DataOption, app, load_keras, parse_image_size, parse_values
 
 
@@ -27,14 +28,12 @@ def pretrain(
             "they are grey."
         ),
     ] = "simclr",
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training images.")] = None,
+    epochs: options.EpochsOption = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Images a step; simclr learns more from large batches.")
     ] = None,
-    image_size: Annotated[
-        str | None, typer.Option(help="Side in pixels, or HEIGHTxWIDTH; as for `train`.")
-    ] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    image_size: options.ImageSizeOption = None,
+    learning_rate: options.LearningRateOption = None,
     augment: Annotated[
         str | None,
         typer.Option(
@@ -42,17 +41,11 @@ def pretrain(
             "default the method's."
         ),
     ] = None,
-    precision: Annotated[str, typer.Option(help="float32 or mixed_bfloat16.")] = "float32",
-    seed: Annotated[int, typer.Option(help="A run with a seed repeats exactly.")] = 0,
-    weights: Annotated[str | None, typer.Option(help="What to start from; as for `train`.")] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option(help="Option of the architecture, as name=value; may be repeated."),
-    ] = None,
-    recipe: Annotated[
-        list[str] | None,
-        typer.Option(help="Any other field of the recipe, as name=value; may be repeated."),
-    ] = None,
+    precision: options.PrecisionOption = "float32",
+    seed: options.SeedOption = 0,
+    weights: options.StartOption = None,
+    option: options.OptionPairs = None,
+    recipe: options.RecipePairs = None,
     objective: Annotated[
         list[str] | None,
         typer.Option(
@@ -60,10 +53,8 @@ def pretrain(
             "decoder_dim=..., normalize=true of mae; masked=0.6 of simmim; may be repeated."
         ),
     ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Where TFDS data sets are prepared.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    data_dir: options.DataDirOption = None,
+    resume: options.ResumeFlag = False,
 ) -> None:
     """Learn features from pictures without labels, to start from with `train --weights`.
 

@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
+from vislearn.cli import options
 from vislearn.cli import trials as common
 from vislearn.cli.base import DataOption, app, load_keras
 
 
 @app.command()
 def search(
-    model: common.ModelArgument,
+    model: options.ModelArgument,
     data: DataOption,
     out: Annotated[Path, typer.Option(help="Folder of the trials; must not exist yet.")],
     space: Annotated[
@@ -31,16 +32,16 @@ def search(
         int | None, typer.Option(help="Epochs of a trial, where fewer will do.")
     ] = None,
     search_seed: Annotated[int, typer.Option(help="Of what is drawn from the space.")] = 0,
-    epochs: common.EpochsOption = None,
-    image_size: common.ImageSizeOption = None,
+    epochs: options.EpochsOption = None,
+    image_size: options.ImageSizeOption = None,
     precision: common.PrecisionOption = None,
     seed: common.SeedOption = None,
-    weights: common.WeightsOption = None,
+    weights: options.StartOption = None,
     tune: common.TuneOption = None,
-    option: common.OptionPairs = None,
-    recipe: common.RecipePairs = None,
-    data_dir: common.DataDirOption = None,
-    resume: common.ResumeFlag = False,
+    option: options.OptionPairs = None,
+    recipe: options.RecipePairs = None,
+    data_dir: options.DataDirOption = None,
+    resume: options.ResumeFlag = False,
 ) -> None:
     """Search recipes and architectures by their validation images.
 

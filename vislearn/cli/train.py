@@ -6,28 +6,23 @@ from typing import Annotated, Any
 
 import typer
 
+from vislearn.cli import options
 from vislearn.cli.base import DataOption, app, load_keras, parse_image_size, parse_values
 
 
 @app.command()
 def train(
-    model: Annotated[str, typer.Argument(help="Registry name; see `vislearn models`.")],
+    model: options.ModelArgument,
     data: DataOption,
     out: Annotated[Path, typer.Option(help="Folder of the run; must not exist yet.")],
-    epochs: Annotated[int | None, typer.Option(help="Passes over the training set.")] = None,
+    epochs: options.EpochsOption = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a step.")] = None,
-    image_size: Annotated[
-        str | None,
-        typer.Option(
-            help="Side in pixels, or HEIGHTxWIDTH; by default the images' own where all are "
-            "equal, otherwise the model's published one."
-        ),
-    ] = None,
+    image_size: options.ImageSizeOption = None,
     optimizer: Annotated[
         str | None,
         typer.Option(help="sgd, momentum, nesterov, adagrad, adadelta, rmsprop, adam or adamw."),
     ] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    learning_rate: options.LearningRateOption = None,
     schedule: Annotated[
         str | None,
         typer.Option(
@@ -59,8 +54,8 @@ def train(
     patience: Annotated[
         int | None, typer.Option(help="Stop after so many epochs without a better one.")
     ] = None,
-    precision: Annotated[str, typer.Option(help="float32 or mixed_bfloat16.")] = "float32",
-    seed: Annotated[int, typer.Option(help="A run with a seed repeats exactly.")] = 0,
+    precision: options.PrecisionOption = "float32",
+    seed: options.SeedOption = 0,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -84,14 +79,8 @@ def train(
             "0.7 with --tune all."
         ),
     ] = None,
-    option: Annotated[
-        list[str] | None,
-        typer.Option(help="Option of the architecture, as name=value; may be repeated."),
-    ] = None,
-    recipe: Annotated[
-        list[str] | None,
-        typer.Option(help="Any other field of the recipe, as name=value; may be repeated."),
-    ] = None,
+    option: options.OptionPairs = None,
+    recipe: options.RecipePairs = None,
     objective: Annotated[
         list[str] | None,
         typer.Option(help="Option of what is minimised, such as beta=4; may be repeated."),
@@ -100,9 +89,7 @@ def train(
         list[str] | None,
         typer.Option(help="Option of the task, such as schedule=cosine; may be repeated."),
     ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Where TFDS data sets are prepared.")
-    ] = None,
+    data_dir: options.DataDirOption = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Fail at the first unreadable image.")
     ] = False,
@@ -126,7 +113,7 @@ def train(
     host_count: Annotated[
         int | None, typer.Option(help="With --hosts: how many there are.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    resume: options.ResumeFlag = False,
 ) -> None:
     """Train a model on a folder of images.
 

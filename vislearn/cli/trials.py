@@ -7,27 +7,9 @@ import typer
 
 from vislearn.cli.base import parse_image_size, parse_values
 
-ModelArgument = Annotated[str, typer.Argument(help="Registry name; see `vislearn models`.")]
-EpochsOption = Annotated[int | None, typer.Option(help="Passes over the training set.")]
-ImageSizeOption = Annotated[str | None, typer.Option(help="Side in pixels, or HEIGHTxWIDTH.")]
 PrecisionOption = Annotated[str | None, typer.Option(help="float32 or mixed_bfloat16.")]
 SeedOption = Annotated[int | None, typer.Option(help="Of each training; 0 by default.")]
-WeightsOption = Annotated[
-    str | None, typer.Option(help="What to start from, as in `vislearn train`.")
-]
-TuneOption = Annotated[
-    str | None, typer.Option(help="What of it is trained, as in `vislearn train`.")
-]
-OptionPairs = Annotated[
-    list[str] | None,
-    typer.Option("--option", help="Option of the architecture, as name=value; may be repeated."),
-]
-RecipePairs = Annotated[
-    list[str] | None,
-    typer.Option("--recipe", help="Field of the recipe, as name=value; may be repeated."),
-]
-DataDirOption = Annotated[Path | None, typer.Option(help="Where TFDS data sets are prepared.")]
-ResumeFlag = Annotated[bool, typer.Option("--resume", help="Go on with what was begun in --out.")]
+TuneOption = Annotated[str | None, typer.Option(help="What of it is trained; as for `train`.")]
 
 
 def training_arguments(
