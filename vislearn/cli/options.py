@@ -26,7 +26,8 @@ RecipePairs = Annotated[
     list[str] | None,
     typer.Option(
         "--recipe",
-        help="Any other field of the recipe, as name=value, such as optimizer=adamw; may be repeated.",
+        help="Any other field of the recipe, as name=value, such as optimizer=adamw; may be "
+        "repeated.",
     ),
 ]
 DataDirOption = Annotated[Path | None, typer.Option(help="Where TFDS data sets are prepared.")]
