@@ -60,7 +60,7 @@ async def ask(port: int, requests: list[bytes], end: float, statuses, seconds) -
         began = time.perf_counter()
         writer.write(requests[number % len(requests)])
         head = await reader.readuntil(b"\r\n\r\n")
-        length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+        length = head.lower().partition(b"\r\ncontent-length: ")[2].partition(b"\r\n")[0]
         await reader.readexactly(int(length))
         seconds.append(time.perf_counter() - began)
         statuses[int(head[9:12])] += 1
