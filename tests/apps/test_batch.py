@@ -3,8 +3,11 @@
 import collections
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from PIL import Image
 from pyarrow import parquet
 from typer.testing import CliRunner
 from vislearn_batch import predict_batch, tfrecord
+from vislearn_batch.answers import WRITERS
 from vislearn_batch.job import finished
 from vislearn_batch.records import list_inputs
 from vislearn_batch.worker import PredictShard
@@ -132,6 +136,39 @@ def test_a_shard_without_answers_has_columns(package, bad, tmp_path):
     table = parquet.read_table(path)
     assert table.num_rows == 0
     assert table.column_names == ["id", "label", "scores", "class_id"]
+
+
+@pytest.mark.parametrize("format", WRITERS)
+def test_answers_of_several_axes(format, tmp_path):
+    """Boxes and masks, as a detector and a segmenter give them."""
+    answers = {
+        "boxes": np.arange(24, dtype=np.float32).reshape(2, 3, 4),
+        "count": np.array([3, 1], np.int32),
+        "mask": np.arange(30, dtype=np.int32).reshape(2, 5, 3),
+    }
+    outputs = [
+        {"name": name, "shape": [None, *value.shape[1:]], "dtype": value.dtype.name}
+        for name, value in answers.items()
+    ]
+    about = {"name": "both", "task": "detection", "classes": ["cat"], "outputs": outputs}
+    path = tmp_path / "answers"
+    with open(path, "wb") as file:
+        writer = WRITERS[format](file, about)
+        writer.write(["a", "b"], answers)
+        writer.close()
+    if format == "parquet":
+        table = parquet.read_table(path)
+        assert table["id"].to_pylist() == ["a", "b"]
+        for name, value in answers.items():
+            assert table[name].to_pylist() == value.tolist()
+        return
+    records = tfrecord.read_records(io.BytesIO(path.read_bytes()))
+    rows = [tfrecord._example().FromString(record) for record in records]
+    for index, row in enumerate(rows):
+        features = {entry.key: entry.value for entry in row.features.feature}
+        assert list(features["id"].bytes_list.value) == [b"ab"[index : index + 1]]
+        assert list(features["boxes"].float_list.value) == answers["boxes"][index].ravel().tolist()
+        assert list(features["mask"].int64_list.value) == answers["mask"][index].ravel().tolist()
 
 
 def interrupt(monkeypatch, after: int):
@@ -285,6 +322,10 @@ def test_inputs(photos, tmp_path):
     names = [str(path) for path in sorted(photos.iterdir())]
     assert list_inputs([str(photos)]) == names
     assert list_inputs([str(photos / "0*.png"), names[3]]) == names[:10]
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").touch()
+    with pytest.raises(ValueError, match=r"notes' holds no image: \.bmp"):
+        list_inputs([str(tmp_path / "notes")])
     odd = tmp_path / "photo[1].png"
     odd.touch()
     assert list_inputs([str(odd)]) == [str(odd)]
@@ -342,6 +383,31 @@ def test_needs_neither_keras_nor_tensorflow(package, photos, tmp_path):
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on(package, photos, tmp_path):
+    """Killed with all its workers, without a chance to tidy up."""
+    many = tmp_path / "many"
+    many.mkdir()
+    for number in range(3000):
+        (many / f"{number:04d}.png").symlink_to(photos / f"{number % COUNT:02d}.png")
+    output = tmp_path / "out"
+    arguments = ["predict-batch", package, "--input", many, "--output", output]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vislearn.cli", *map(str, arguments), "--shard-size", "50"],
+        start_new_session=True,
+    )
+    while process.poll() is None and not [*output.glob("done-*")]:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    done = len(finished(str(output)))
+    assert 1 <= done < 60
+    summary = predict_batch(package, [str(many)], output, shard_size=50)
+    assert (summary.answered, summary.answered_now) == (3000, 3000 - 50 * done)
+    ids = [row["id"] for row in read_answers(output)]
+    assert sorted(ids) == sorted(str(path) for path in many.iterdir())
 
 
 @pytest.mark.slow

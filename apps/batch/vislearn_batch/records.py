@@ -38,13 +38,17 @@ def list_inputs(patterns: list[str]) -> list[str]:
     """
     found = set()
     for pattern in patterns:
-        inside = _match(FileSystems.join(pattern, "**"))
-        paths = [path for path in inside if path.lower().endswith(SUFFIXES)]
-        if not inside:
-            # A file may be called photo[1].jpg, which is no pattern that matches itself.
-            paths = [pattern] if FileSystems.exists(pattern) else _match(pattern)
+        if set("*?[") & set(pattern):
+            paths = _match(pattern)
+        else:
+            inside = _match(FileSystems.join(pattern, "**"))
+            paths = [path for path in inside if path.lower().endswith(SUFFIXES)]
+            if inside and not paths:
+                raise ValueError(f"--input {pattern!r} holds no image: {', '.join(SUFFIXES)}.")
+        if not paths and FileSystems.exists(pattern):  # A file, perhaps photo[1].jpg.
+            paths = [pattern]
         if not paths:
-            raise ValueError(f"--input {pattern!r} matches no file, and is no folder of images.")
+            raise ValueError(f"--input {pattern!r} matches no file.")
         found.update(paths)
     if broken := [path for path in found if "\n" in path]:
         raise ValueError(f"--input: {broken[0]!r} has a line break in its name.")
