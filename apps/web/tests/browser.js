@@ -7,6 +7,8 @@ import { join } from "node:path";
 import { chromium } from "playwright-core";
 import { build, preview } from "vite";
 
+/** Milliseconds that are waited, for machines that do something else besides. */
+export const PATIENCE = 120_000;
 const root = join(import.meta.dirname, "..");
 
 /** `$CHROME`, or the first of the usual names that is installed. */
@@ -34,7 +36,7 @@ export async function startBrowser(packages) {
   const server = await preview({ root, build: { outDir }, preview: { port: 0 } });
   const args = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"];
   if (process.getuid?.() === 0) args.push("--no-sandbox"); // Chromium's sandbox refuses root.
-  const browser = await chromium.launch({ executablePath: findChromium(), args });
+  const browser = await chromium.launch({ executablePath: findChromium(), args, timeout: PATIENCE });
   return {
     browser,
     url: server.resolvedUrls.local[0],

@@ -58,7 +58,7 @@ NETWORKS = {
         # The file holds a matrix of candidates by candidates.
         "task_options": {"candidates": 64, "max_detections": 20},
         "learning_rate": 4e-3,
-        "epochs": 20,
+        "epochs": 10,
     },
     "shapes_masks": {
         "model": "unet",

@@ -5,13 +5,12 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
-import { startBrowser } from "./browser.js";
+import { PATIENCE, startBrowser } from "./browser.js";
 import { writeThree } from "./screenshots.js";
 
 const HERE = import.meta.dirname;
 const PACKAGES = join(HERE, "packages");
 const TOLERANCE = 1e-3;
-const PATIENCE = 120_000; // milliseconds, for machines that do something else besides
 
 let site, page, fetched;
 before(async () => (site = await startBrowser(PACKAGES)));
@@ -115,7 +114,7 @@ describe("modes", () => {
 
   it("answers what the camera shows, until it is stopped", async () => {
     await open("shapes_masks");
-    await page.getByText("Camera").click();
+    await page.getByText("Camera", { exact: true }).click();
     await page.locator("#time", { hasText: "an answer" }).waitFor();
     const live = () => page.locator("#video").evaluate((video) => video.srcObject !== null);
     assert.ok(await live());

@@ -3,7 +3,7 @@
 //     node tests/screenshots.js
 
 import { join } from "node:path";
-import { startBrowser } from "./browser.js";
+import { PATIENCE, startBrowser } from "./browser.js";
 
 const HERE = import.meta.dirname;
 const OUT = join(HERE, "../../../docs/images/web");
@@ -27,7 +27,7 @@ const SHOTS = {
   boxes: { package: "shapes_boxes", file: "shapes.png" },
   masks_dark: { package: "shapes_masks", file: "shapes.png", dark: true },
   latent_dark: { package: "digits_vae", dark: true },
-  camera: { package: "shapes_masks", act: (page) => page.getByText("Camera").click() },
+  camera: { package: "shapes_masks", act: (page) => page.getByText("Camera", { exact: true }).click() },
   narrow: { package: "shapes_boxes", file: "shapes_wide.png", width: 390 },
   narrow_dark: { package: "digits", act: writeThree, width: 390, dark: true },
 };
@@ -46,7 +46,7 @@ if (import.meta.filename === process.argv[1]) {
     await page.locator("#about", { hasText: "MB" }).waitFor();
     if (shot.file) await page.setInputFiles("#file", picture(shot.file));
     await shot.act?.(page);
-    await page.locator("#save").waitFor();
+    await page.locator("#save").waitFor({ timeout: PATIENCE });
     await page.screenshot({ path: join(OUT, `${name}.png`), fullPage: true });
     await page.close();
   }
