@@ -12,6 +12,7 @@ from vislearn.data.augmentation import get_augmentation, recorded
 from vislearn.registry import create_model, model_info
 from vislearn.tasks import Pretraining, Task, get_task
 from vislearn.tasks.pretraining import METHODS
+from vislearn.training.optimizers import OPTIMIZERS
 from vislearn.training.recipes import Recipe, default_recipe
 from vislearn.training.run import Config, Run
 from vislearn.training.tuning import Tuning
@@ -118,13 +119,18 @@ def _load(config: Config, image_size, published: tuple[int, int], quiet: bool) -
 def _fit_batch_size(recipe: Recipe, dataset: Dataset, *, scale_rate: bool) -> Recipe:
     """The recipe with a batch size that gives a small data set at least eight steps an epoch.
 
-    The learning rate goes down in proportion (Goyal et al. 2017, arXiv:1706.02677).
+    The learning rate of descent goes down in proportion (Goyal et al. 2017, arXiv:1706.02677), that
+    of rules that divide by the size of gradients with the square root (Malladi et al. 2022,
+    arXiv:2205.10287).
     """
     size, images = recipe.batch_size, dataset.info.counts["train"]
     while size > 8 and images // size < 8:
         size //= 2
     dataset.batch_size = size = max(1, min(size, images))
-    rate = recipe.learning_rate * (size / recipe.batch_size if scale_rate else 1)
+    rate = recipe.learning_rate
+    if scale_rate:
+        descent = OPTIMIZERS[recipe.optimizer].kind is keras.optimizers.SGD
+        rate *= (size / recipe.batch_size) ** (1.0 if descent else 0.5)
     return dataclasses.replace(recipe, batch_size=size, learning_rate=rate)
 
 
