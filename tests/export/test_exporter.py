@@ -217,7 +217,9 @@ def test_without_images_the_report_says_so(tiny, letters, tmp_path):
     report = vislearn.export_model(tiny, tmp_path / "p", task=letters, formats=["onnx"])
     assert "random pixels" in report.samples
     assert any("No real images" in note for note in report.notes)
-    assert left_in(tmp_path / "p") == ["card.md", "labels.txt", "model.json", "model.onnx"]
+    assert left_in(tmp_path / "p") == [
+        *("card.md", "labels.txt", "model.json", "model.onnx", "serving"),
+    ]
     assert left_in(tmp_path) == ["p"]
 
 

@@ -71,9 +71,10 @@ class Endpoint:
     Args:
         signature: What is to be exported.
         batch: Examples a call; None for any number.
+        verb: A second name of it in the SavedModel, beside `serving_default`.
     """
 
-    def __init__(self, signature: Signature, batch: int | None = None):
+    def __init__(self, signature: Signature, batch: int | None = None, verb: str | None = None):
         import tensorflow as tf
 
         self.batch = batch
@@ -92,13 +93,15 @@ class Endpoint:
                 lambda *tensors: signature.function(dict(zip(names, tensors, strict=True))),
                 input_signature=self._specs,
             )
-        traced = self.function.get_concrete_function().structured_outputs
+            traced = self.function.get_concrete_function().structured_outputs
+            if verb is not None:
+                self._archive.add_endpoint(verb, self.function)
         self.outputs = {
             name: (tuple(tensor.shape), tensor.dtype.name) for name, tensor in traced.items()
         }
 
     def write_savedmodel(self, path: Path) -> None:
-        """Writes a SavedModel folder with the signature `serving_default`."""
+        """Writes a SavedModel folder with the signature `serving_default` and its second name."""
         import tensorflow as tf
 
         path.parent.mkdir(parents=True, exist_ok=True)

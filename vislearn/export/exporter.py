@@ -20,6 +20,7 @@ import keras
 import numpy as np
 
 from vislearn.export import parity
+from vislearn.export.attached import attach
 from vislearn.export.budget import loss_notes, over_budget, sensitivity
 from vislearn.export.card import write_card
 from vislearn.export.convert import Endpoint, in_float32
@@ -32,16 +33,19 @@ from vislearn.export.package import (
     QUANTIZED,
     ExportError,
     describe_files,
+    labels_text,
 )
 from vislearn.export.report import ExportReport, FormatReport
 from vislearn.export.runtimes import (
     IMAGE,
+    SIGNATURE,
     checked_inputs,
     default_threads,
     open_runtime,
     run_in_chunks,
     single_latency,
 )
+from vislearn.export.serving import write_configs, write_warm_up
 from vislearn.tasks.base import TOLERANCE, Arrays, Signature, Task
 
 RESIZE_MODES = ("crop", "stretch", "pad")
@@ -159,12 +163,32 @@ def export_model(
                     f"The model's output {name!r} holds NaN or infinity on {described}."
                 )
 
-        endpoint = Endpoint(wanted, batch)
+        # `predict` is said as the task says it, such as `classify`.
+        verb = task.verb if wanted.name == "predict" else wanted.name
+        endpoint = Endpoint(wanted, batch, verb)
+        about = {
+            **_description(model, task, wanted, endpoint),
+            "inputs": [
+                {**item, "resize": resize} if item["name"] == IMAGE else item
+                for item in expected_inputs
+            ],
+            "savedmodel_signatures": [SIGNATURE, verb],
+            "batch": batch,
+            "keep_float": in_float,
+            "validation_images": 0 if validation is None else len(validation["images"]),
+            "training": training,
+        }
         with _replacing(directory) as folder:
             rows = []
             for format in formats:
                 start = time.perf_counter()
                 parity.write_format(endpoint, folder, format, calibration, in_float)
+                if format == "savedmodel":
+                    # Random pixels: a picture of the data would travel with the package.
+                    request = wanted.samples(batch or 1)
+                    write_warm_up(folder / FORMATS[format], about["name"], request)
+                elif format.startswith("litert"):
+                    attach(folder / FORMATS[format], about)
                 seconds = time.perf_counter() - start
                 row = _measured(
                     *(folder, format, seconds, task, wanted, samples, expected, validation, batch)
@@ -181,27 +205,10 @@ def export_model(
             if "savedmodel" not in formats and (folder / "savedmodel").is_dir():
                 shutil.rmtree(folder / "savedmodel")
             notes += loss_notes(rows, task.metric, task.metric_mode)
-            name = model.name if wanted.name == "predict" else f"{model.name}_{wanted.name}"
             report = ExportReport(
-                directory, name, described, task.metric, tuple(rows), tuple(notes)
+                directory, about["name"], described, task.metric, tuple(rows), tuple(notes)
             )
-            _write_texts(
-                folder,
-                report,
-                endpoint,
-                task,
-                wanted,
-                {
-                    "inputs": [
-                        {**item, "resize": resize} if item["name"] == IMAGE else item
-                        for item in expected_inputs
-                    ],
-                    "batch": batch,
-                    "keep_float": in_float,
-                    "validation_images": 0 if validation is None else len(validation["images"]),
-                    "training": training,
-                },
-            )
+            _write_texts(folder, report, task, about)
     return report
 
 
@@ -372,7 +379,9 @@ def _measured(
     """
     path = folder / FORMATS[format]
     runtime = open_runtime(path, format, batch=batch)
-    found = parity.compare(task, expected, run_in_chunks(runtime, samples, parity.CHUNK))
+    found = parity.compare(
+        task, expected, run_in_chunks(runtime, samples, parity.chunk_size(samples))
+    )
     if format not in QUANTIZED.values():
         worst = max(found.max_difference, key=found.max_difference.get)
         if found.max_difference[worst] > TOLERANCE or found.unexplained:
@@ -385,7 +394,8 @@ def _measured(
             )
     metrics = None
     if validation is not None:
-        answers = run_in_chunks(runtime, {IMAGE: validation["images"]}, parity.CHUNK)
+        images = {IMAGE: validation["images"]}
+        answers = run_in_chunks(runtime, images, parity.chunk_size(images))
         metrics = task.measure(answers, validation)
     files = path.rglob("*") if path.is_dir() else [path]
     one = {name: value[:1] for name, value in samples.items()}
@@ -404,15 +414,11 @@ def _measured(
     )
 
 
-def _write_texts(
-    folder: Path, report: ExportReport, endpoint: Endpoint, task: Task, signature, facts: dict
-) -> None:
-    """Writes `labels.txt`, `card.md` and, last, `model.json`, which describes all other files."""
-    manifest = {
+def _description(model, task: Task, signature: Signature, endpoint: Endpoint) -> dict[str, Any]:
+    """What the manifest says of the model itself."""
+    return {
         "format_version": FORMAT_VERSION,
-        "name": report.name,
-        "folder": report.directory.name,
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "name": model.name if signature.name == "predict" else f"{model.name}_{signature.name}",
         "task": task.name,
         "family": task.family,
         "task_options": task.options(),
@@ -428,17 +434,26 @@ def _write_texts(
             }
             for name, (shape, dtype) in endpoint.outputs.items()
         ],
+    }
+
+
+def _write_texts(folder: Path, report: ExportReport, task: Task, about: dict[str, Any]) -> None:
+    """Writes all but the models: last `model.json`, which describes the other files."""
+    manifest = {
+        **about,
+        "folder": report.directory.name,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "formats": [dataclasses.asdict(row) for row in report.rows],
         "metric": task.metric,
         "parity": {"samples": report.samples, "tolerance": TOLERANCE},
         "measured_on": f"{platform.machine()} with {os.cpu_count()} cores, "
         f"{default_threads()} threads",
         "notes": list(report.notes),
-        **facts,
         "versions": _versions(),
     }
-    (folder / LABELS).write_text("".join(f"{name}\n" for name in task.classes), encoding="utf-8")
+    (folder / LABELS).write_text(labels_text(task.classes), encoding="utf-8")
     (folder / CARD).write_text(write_card(manifest), encoding="utf-8")
+    write_configs(folder, manifest)
     manifest["files"] = describe_files(folder)
     text = json.dumps(manifest, indent=2, ensure_ascii=False)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")

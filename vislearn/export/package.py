@@ -6,6 +6,7 @@ model_float16.tflite  LiteRT, weights rounded to 16 bits
 model_dynamic.tflite  LiteRT, weights in 8-bit integers, ranges of the rest found while it runs
 model_int8.tflite     LiteRT, quantised to 8-bit integers
 model.onnx            ONNX
+serving/              what TensorFlow Serving and Triton read beside a model
 labels.txt            the classes, one a line, in the order of their numbers
 model.json            the manifest: task, inputs, outputs, figures, size and sha256 of each file
 card.md               the same for people
@@ -13,6 +14,7 @@ card.md               the same for people
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,11 @@ class ExportError(ValueError):
 
 class PackageError(ValueError):
     """The folder is no exported package, or one that is damaged or too new."""
+
+
+def labels_text(classes: Sequence[str]) -> str:
+    """The content of `labels.txt`."""
+    return "".join(f"{name}\n" for name in classes)
 
 
 def describe_files(directory: Path) -> dict[str, dict[str, Any]]:
