@@ -17,13 +17,13 @@ import pytest
 from PIL import Image
 from serving import picture, running, text, until
 from vislearn_serve import images, server
-from vislearn_serve.packages import Model, find_packages
+from vislearn_serve.packages import Model, find_packages, load
 from vislearn_serve.settings import Settings
-from vislearn_serve.telemetry import JsonFormatter
+from vislearn_serve.telemetry import JsonFormatter, Metrics
 from vislearn_serve.tensors import from_base64
 
 import vislearn
-from vislearn.export import runtimes
+from vislearn.export import PackageError, runtimes
 from vislearn.pictures import to_png
 from vislearn.tasks import Classification, Detection, SemanticSegmentation, get_task
 
@@ -610,6 +610,27 @@ def test_no_room_for_the_copy_keeps_the_old_one(exported, tmp_path, pixels, expe
         until(lambda: client.get("/models").json()["models"][0]["errors"])
         assert "No space" in client.get("/models").json()["models"][0]["errors"]["1"]
         assert same(answer_of(client, pixels), expected["1"])
+
+
+def test_a_package_can_name_no_file_outside(exported, tmp_path):
+    place = tmp_path / "letters"
+    shutil.copytree(exported / "first", place)
+    manifest = json.loads((place / "model.json").read_text())
+    manifest["files"]["savedmodel/1/../../../outside"] = {"size": 1, "sha256": "0"}
+    (place / "model.json").write_text(json.dumps(manifest))
+    settings = Settings(tmp_path, format="savedmodel")
+    with pytest.raises(PackageError, match="outside', which is not in the package"):
+        load(("letters", "1"), place, settings, Metrics())
+
+
+def test_empty_folder_is_filled_later(exported, tmp_path, pixels, expected):
+    with running(tmp_path) as client:
+        assert client.get("/v2/health/live").status_code == 200
+        assert client.get("/v2/health/ready").status_code == 503
+        assert client.get("/models").json() == {"models": []}
+        shutil.copytree(exported / "first", tmp_path / "letters")
+        until(lambda: same(answer_of(client, pixels), expected["1"]))
+        assert client.get("/v2/health/ready").status_code == 200
 
 
 # Operation

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from importlib import resources
 
 from fastapi import FastAPI, Request
@@ -24,6 +25,8 @@ _POLICY = (
     "frame-ancestors 'none'"
 )
 
+log = logging.getLogger("vislearn.serve")
+
 
 def create_app(settings: Settings) -> FastAPI:
     """The ASGI application that serves a folder of packages."""
@@ -32,6 +35,8 @@ def create_app(settings: Settings) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI):
         await service.shelf.refresh()
+        if not service.shelf.ready:
+            log.warning("no model serves yet", extra={"folder": str(settings.folder)})
         watching = asyncio.create_task(service.shelf.watch())
         yield
         watching.cancel()

@@ -157,13 +157,13 @@ async def version_infer(request: Request, name: str, version: str | None):
         service.bodies.read(request) as body,
     ):
         header = request.headers.get(HEADER_LENGTH)
-        question, inputs = await service.parse(
-            _parse, body, header, model, service.settings.max_pixels
-        )
+        pixels = service.settings.max_pixels
+        question, inputs = await service.handle(len(body), _parse, body, header, model, pixels)
         wanted = _wanted(question, model)
         async with asyncio.timeout(_seconds(question)):
             answers = await model.infer(inputs)
-        return _answer(question, wanted, answers, model)
+        size = tensors.size(answers)
+        return await service.handle(size, _answer, question, wanted, answers, model)
 
 
 def _tensor(item: dict[str, Any]) -> dict[str, Any]:

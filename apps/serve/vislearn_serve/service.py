@@ -15,7 +15,7 @@ from vislearn_serve.packages import Model, Shelf
 from vislearn_serve.settings import Settings
 from vislearn_serve.telemetry import Metrics
 
-_QUICK = 32 * 1024  # bytes of JSON that the event loop may read itself
+_QUICK = 8 * 1024  # bytes that the event loop may handle itself
 
 
 class Service:
@@ -37,11 +37,12 @@ class Service:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, functools.partial(function, *args))
 
-    async def parse(self, function: Callable, body: bytes, *args):
-        """The result of a function that reads a JSON body: in a thread, unless it is short."""
-        if len(body) <= _QUICK and b"b64" not in body:
-            return function(body, *args)
-        return await self.work(function, body, *args)
+    async def handle(self, size: int, function: Callable, *args):
+        """The result of a function that handles so many bytes: from a thread, unless they are few.
+
+        Few are so few that not even a picture which is packed a thousandfold takes long.
+        """
+        return function(*args) if size <= _QUICK else await self.work(function, *args)
 
     @asynccontextmanager
     async def model(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from fastapi import APIRouter, Request
+from starlette.responses import Response
 
 from vislearn.export.runtimes import IMAGE, SIGNATURE
 from vislearn.tasks.base import Arrays
@@ -84,15 +85,10 @@ async def version_predict(request: Request, name: str, version: str | None):
         service.model(request, name, version) as model,
         service.bodies.read(request) as body,
     ):
-        by_row, inputs = await service.parse(_parse, body, model, service.settings.max_pixels)
+        pixels = service.settings.max_pixels
+        by_row, inputs = await service.handle(len(body), _parse, body, model, pixels)
         answers = await model.infer(inputs)
-        single = len(answers) == 1
-        if not by_row:
-            return reply({"outputs": next(iter(answers.values())) if single else answers})
-        if single:
-            return reply({"predictions": next(iter(answers.values()))})
-        rows = zip(*answers.values(), strict=True)
-        return reply({"predictions": [dict(zip(answers, row, strict=True)) for row in rows]})
+        return await service.handle(tensors.size(answers), _answer, answers, by_row)
 
 
 @router.post("/{name}:classify", openapi_extra=_CLASSIFY)
@@ -111,10 +107,21 @@ async def version_classify(request: Request, name: str, version: str | None):
     ):
         if model.task.name != "classification":
             raise Refused(400, f"{model.name} is no classifier; use :predict.")
-        inputs = await service.parse(_parse_examples, body, model, service.settings.max_pixels)
+        pixels = service.settings.max_pixels
+        inputs = await service.handle(len(body), _parse_examples, body, model, pixels)
         answers = await model.infer(inputs)
         count, classes = len(answers["class_id"]), len(model.task.classes)
         return reply({"result": [model.task.describe(answers, i, classes) for i in range(count)]})
+
+
+def _answer(answers: Arrays, by_row: bool) -> Response:
+    single = len(answers) == 1
+    if not by_row:
+        return reply({"outputs": next(iter(answers.values())) if single else answers})
+    if single:
+        return reply({"predictions": next(iter(answers.values()))})
+    rows = zip(*answers.values(), strict=True)
+    return reply({"predictions": [dict(zip(answers, row, strict=True)) for row in rows]})
 
 
 def _states(shelf: Shelf, name: str) -> list[dict[str, Any]]:
