@@ -229,23 +229,30 @@ def draw(package: Package, image: Image.Image, fitted: Fitted, outputs: dict, an
         lay_over(picture, package, outputs["mask"], fitted, scale)
     canvas = ImageDraw.Draw(picture)
     for found in reversed(answer.get("objects", [])):  # the surest on top
-        colour = COLOURS[package.classes.index(found["label"]) % len(COLOURS)]
+        colour = colour_of(package, found["label"])
         left, top, right, bottom = (value * scale for value in found["box"])
         canvas.rectangle((left, top, right, bottom), outline=colour, width=2)
         flag(canvas, left, top, f"{found['label']} {found['score']:.0%}", colour, font)
-    lines = words(answer)
-    for row, (text, colour) in enumerate(lines):
+    for row, (text, colour) in enumerate(words(package, answer)):
         flag(canvas, 0, (row + 1) * 1.4 * font.size, text, colour, font)
     return picture
 
 
-def words(answer: dict) -> list[tuple[str, str]]:
+def words(package: Package, answer: dict) -> list[tuple[str, str]]:
     """What is written in the corner of the picture, each line with its colour."""
     if "top" in answer:
         return [(f"{answer['label']} {answer['score']:.0%}", COLOURS[0])]
     if "values" in answer:
         return [(f"{name} {value:.4g}", COLOURS[0]) for name, value in answer["values"].items()]
-    return [(f"{name} {share:.0%}", "#1F2328") for name, share in answer.get("shares", {}).items()]
+    shares = answer.get("shares", {}).items()
+    return [(f"{name} {share:.0%}", colour_of(package, name)) for name, share in shares]
+
+
+def colour_of(package: Package, name: str) -> str:
+    """The colour of a class; black of the background, which is not coloured."""
+    if name == "background":
+        return "#1F2328"
+    return COLOURS[package.classes.index(name) % len(COLOURS)]
 
 
 def flag(canvas, left: float, bottom: float, text: str, colour: str, font) -> None:
@@ -269,7 +276,7 @@ def lay_over(picture, package: Package, mask: np.ndarray, fitted: Fitted, scale:
     colours = np.zeros((*whole.shape, 4), np.uint8)
     for number, name in enumerate(package.classes):
         if name != "background":
-            rgb = bytes.fromhex(COLOURS[number % len(COLOURS)][1:])
+            rgb = bytes.fromhex(colour_of(package, name)[1:])
             colours[whole == number] = (*rgb, 150)
     box = [round(value * scale) for value in fitted.box]
     size = (box[2] - box[0], box[3] - box[1])
