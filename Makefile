@@ -4,10 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 2
+CHROMIUM := $(or $(CHROME),$(shell command -v chromium || command -v google-chrome || command -v chromium-browser))
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help setup demo test test-all lint clean
+.PHONY: help setup demo test test-all test-web lint clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -36,6 +37,12 @@ test: setup lint
 test-all: setup lint
 	$(BIN)/python -m pytest -n $(WORKERS)
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) -m "not tensorflow" tests/ladder tests/layers tests/losses tests/ops
+
+# test-web   test the browser page in headless Chromium: $CHROME, one that is installed, or Debian's
+test-web:
+	@test -n "$(CHROMIUM)" || { echo "Installing Debian's Chromium ..."; apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium; } \
+	  || { echo "There is no Chromium: install one, or run this again as root, or with CHROME=/path/to/chromium"; exit 1; }
+	cd apps/web && npm ci --no-audit --no-fund && npm test
 
 lint: setup
 	@$(BIN)/ruff check .
