@@ -58,7 +58,15 @@ def test_what_has_changed_is_told(package, monkeypatch, capsys):
 def test_the_command_prints_all_of_it(exported, monkeypatch, capsys):
     code, out, _ = command(monkeypatch, capsys, exported[0])
     assert code == 0
-    for words in ("(batch, 8, 8, 1)", "pixels 0..255", "class_id", "accuracy", "CONV_2D", "keras"):
+    for words in (
+        "(batch, 8, 8, 1)",
+        "serving_default, classify",
+        "pixels 0..255",
+        "class_id",
+        "accuracy",
+        "CONV_2D",
+        "keras",
+    ):
         assert words in out
     code, out, _ = command(monkeypatch, capsys, exported[0], "--json")
     found = json.loads(out)

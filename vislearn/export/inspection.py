@@ -109,12 +109,27 @@ def print_inspection(found: Inspection) -> None:
     console.print(f"[bold]{escape(manifest['name'])}[/bold]: {task}, {manifest['signature']}")
     if manifest["classes"]:
         console.print(escape(shortened(manifest["classes"])), style="dim")
+    for line in _options(manifest):
+        console.print(line, style="dim")
     for table in (_signature(manifest), _figures(manifest), _files(found), _operators(found)):
         console.print(table)
     versions = ", ".join(f"{name} {version}" for name, version in manifest["versions"].items())
     console.print(f"Exported {manifest['created']} with {versions}.", style="dim")
     for note in manifest["notes"]:
         console.print(f"[bold]Note:[/bold] {escape(note)}")
+
+
+def _options(manifest: dict[str, Any]) -> list[str]:
+    """What an export may have been asked for; older packages say nothing of it."""
+    found = []
+    if "savedmodel" in available_formats(manifest):
+        names = manifest.get("savedmodel_signatures", ["serving_default"])
+        found.append(f"SavedModel signatures: {', '.join(names)}")
+    if manifest.get("batch"):
+        found.append(f"batch fixed to {manifest['batch']}")
+    if manifest.get("keep_float"):
+        found.append(f"in float in the int8 file: {', '.join(manifest['keep_float'])}")
+    return found
 
 
 def _table(title: str, *heads: str, numbers: tuple[str, ...] = ()):
