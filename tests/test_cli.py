@@ -130,6 +130,23 @@ def test_predict_shows_the_truth_of_a_data_set(run, trained, photos):
     assert sorted(truths) == ["bright", "bright", "dark", "dark"]
 
 
+def test_export_in_fewer_bits_and_of_fixed_batch(run, trained, tmp_path):
+    options = ("--formats", "litert", "--samples", "8", "--batch", "1")
+    package = tmp_path / "package"
+    code, _, err = run(
+        *("export", trained / "run", "--out", package, *options, "--quantize", "float16,int8"),
+        *("--keep-float", "head*"),
+    )
+    assert code == 0, err
+    manifest = json.loads((package / "model.json").read_text())
+    formats = [row["format"] for row in manifest["formats"]]
+    assert formats == ["litert", "litert_float16", "litert_int8"]
+    assert (manifest["batch"], manifest["keep_float"]) == (1, ["head"])
+    result = run("export", trained / "run", "--out", tmp_path / "other", "--quantize", "int4")
+    fails(result, "quantize", "int4", "dynamic")
+    assert not (tmp_path / "other").exists()
+
+
 def test_models_lists_and_filters(run):
     code, out, _ = run("models", "resnet*_cifar", "--json")
     assert code == 0

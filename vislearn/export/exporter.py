@@ -195,13 +195,15 @@ def export_model(
                 )
                 rows.append(row)
             refused = {} if budget is None else over_budget(budget, rows, task)
+            told = [*refused.values()]
             if "litert_int8" in refused:
                 writer = endpoint.int8_writer(folder / FORMATS["savedmodel"], calibration)
-                refused["where"] = sensitivity(
+                where = sensitivity(
                     writer, task, validation, rows, budget=budget, in_float=in_float, batch=batch
                 )
+                told.append(str(where))
             if refused:
-                raise ExportError("\n".join(map(str, refused.values())))
+                raise ExportError("\n".join(told))
             if "savedmodel" not in formats and (folder / "savedmodel").is_dir():
                 shutil.rmtree(folder / "savedmodel")
             notes += loss_notes(rows, task.metric, task.metric_mode)
