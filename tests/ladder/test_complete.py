@@ -21,6 +21,7 @@ ONLY = {
     "test_activation_of_the_answer": CLASSIFIERS,
     "test_reads_digits": CLASSIFIERS,
     "test_step_is_compiled": CLASSIFIERS,
+    "test_same_losses": OTHERS,  # Classifiers have one loss, tested by itself.
     "test_the_loss_falls": OTHERS,  # Instead of reading digits.
     "test_preprocessing_is_in_the_model": [name for name in MODELS if takes_pixels(name)],
 }
