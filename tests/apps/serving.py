@@ -13,6 +13,8 @@ from PIL import Image
 from vislearn_serve.server import make_server
 from vislearn_serve.settings import Settings
 
+CLASSES = tuple("abcde")
+
 
 @contextlib.contextmanager
 def running(folder: Path, **options):

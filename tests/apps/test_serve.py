@@ -4,6 +4,7 @@ import concurrent.futures
 import io
 import json
 import logging
+import re
 import shutil
 import socket
 import subprocess
@@ -15,7 +16,7 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
-from serving import picture, running, text, until
+from serving import CLASSES, picture, running, text, until
 from vislearn_serve import images, server
 from vislearn_serve.packages import Model, find_packages, load
 from vislearn_serve.settings import Settings
@@ -25,39 +26,15 @@ from vislearn_serve.tensors import from_base64
 import vislearn
 from vislearn.export import PackageError, runtimes
 from vislearn.pictures import to_png
-from vislearn.tasks import Classification, Detection, SemanticSegmentation, get_task
+from vislearn.tasks import Detection, SemanticSegmentation
 
 pytestmark = pytest.mark.tensorflow  # which exports the packages
 
-CLASSES = tuple("abcde")
-
-
-def export(directory, seed: int):
-    """An untrained classifier of 8 x 8 grey pictures."""
-    import keras
-
-    keras.utils.set_random_seed(seed)
-    network = vislearn.create_model("resnet20_cifar", input_shape=(8, 8, 1), num_classes=5, depth=8)
-    vislearn.export_model(network, directory, task=Classification(CLASSES), formats=("litert",))
-
-
-@pytest.fixture(scope="session")
-def exported(tmp_path_factory):
-    """Two classifiers of the same kind that answer differently, and a generator."""
-    folder = tmp_path_factory.mktemp("packages")
-    export(folder / "first", 1)
-    export(folder / "second", 2)
-    info = vislearn.model_info("dcgan")
-    generator = vislearn.create_model("dcgan", **info.tiny)
-    task = get_task("generation", (), "gan")
-    vislearn.export_model(generator, folder / "maker", task=task, formats=("litert",))
-    return folder
-
 
 @pytest.fixture(scope="module")
-def client(exported):
+def client(exported, tmp_path_factory):
     """A server of `letters` in the versions 1 and 2, and of a generator."""
-    folder = exported / "served"
+    folder = tmp_path_factory.mktemp("served")
     shutil.copytree(exported / "first", folder / "letters" / "1")
     shutil.copytree(exported / "second", folder / "letters" / "2")
     shutil.copytree(exported / "maker", folder / "maker")
@@ -291,6 +268,7 @@ def test_masks_come_as_grey_pictures_of_class_numbers():
         ("/v1/models/letters:predict", b'{"instances": []}', 400, "not empty"),
         ("/v1/models/letters:predict", b'{"instances": [1], "inputs": [1]}', 400, "either"),
         ("/v1/models/letters:predict", b'{"instances": [[1, 2]]}', 400, "there is 2 entries"),
+        ("/v1/models/letters:predict", b'{"instances": [null]}', 400, "there is null"),
         ("/v1/models/letters:predict", b'{"instances": [{"b64": "%"}]}', 400, "no base64"),
         ("/v1/models/letters:predict", b'{"instances": [{"b64": "aGk="}]}', 400, "found a text"),
         ("/v1/models/letters:predict", b'{"inputs": {"picture": 1}}', 400, "inputs are"),
@@ -311,6 +289,31 @@ def test_errors_say_what_was_wrong(client, path, body, status, reason):
     found = client.post(path, content=body)
     assert found.status_code == status
     assert reason in found.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"shape": [0, 8, 8, 1]}, "at least 1"),
+        ({"shape": [1, 8, 8]}, "must be \\[-1, 8, 8, 1\\]"),
+        ({"shape": [10**15, 8, 8, 1]}, "64 numbers"),
+        ({"datatype": "FP32"}, "must be 'UINT8'"),
+        ({"data": None}, "data must be a list"),
+        ({"data": []}, "data must be a list"),
+        ({"data": [0] * 63}, "63 numbers"),
+        ({"data": [0] * 63 + [[0]]}, "a list"),
+        ({"data": [[[[0]] * 8] * 8] * 2}, "2 examples"),
+        ({"datatype": "BYTES", "shape": [1], "data": [None]}, "is null"),
+        ({"datatype": "BYTES", "shape": [2], "data": [""]}, "1 picture files"),
+        ({"parameters": {"binary_data_size": 1}}, "0 are left"),
+        ({"parameters": None}, "parameters must be an object"),
+    ],
+)
+def test_tensors_that_are_wrong(client, change, reason):
+    tensor = {"name": "image", "shape": [1, 8, 8, 1], "datatype": "UINT8", "data": [0] * 64}
+    found = client.post("/v2/models/letters/infer", json={"inputs": [{**tensor, **change}]})
+    assert found.status_code == 400
+    assert re.search(reason, found.json()["error"])
 
 
 @pytest.mark.parametrize(

@@ -218,31 +218,34 @@ def _array(
 ) -> np.ndarray:
     """One input, from its entry and, where it came so, its bytes."""
     name, datatype, shape = item["name"], one.get("datatype"), one.get("shape")
-    if type(shape) is not list or not all(type(n) is int and n >= 0 for n in shape):
-        raise Refused(400, f"{name}: shape must be a list of numbers of at least 0.")
+    if type(shape) is not list or not all(type(n) is int and n > 0 for n in shape):
+        raise Refused(400, f"{name}: shape must be a list of numbers of at least 1.")
+    values = one.get("data")
+    if data is None and (type(values) is not list or not values):
+        raise Refused(
+            400, f"{name}: data must be a list that is not empty, or binary_data_size given."
+        )
     if datatype == "BYTES" and name == IMAGE and model.takes_pictures:
-        if data is None:
-            texts = one.get("data")
-            files = [tensors.from_base64(text) for text in texts if type(texts) is list]
-        else:
-            files = _byte_strings(data, name)
-        if shape not in ([len(files)], [len(files), 1]) or not files:
+        files = (
+            _byte_strings(data, name) if data is not None else [*map(tensors.from_base64, values)]
+        )
+        if shape not in ([len(files)], [len(files), 1]):
             raise Refused(400, f"{name} has the shape {shape[:8]} for {len(files)} picture files.")
         return images.decode(files, item, max_pixels)
-    if datatype != tensors.OPEN_INFERENCE[item["dtype"]]:
-        wanted = tensors.OPEN_INFERENCE[item["dtype"]]
-        raise Refused(400, f"{name}: datatype {str(datatype)[:40]!r} must be {wanted!r}.")
+    wanted = _tensor(item)
+    if datatype != wanted["datatype"]:
+        expected = wanted["datatype"]
+        raise Refused(400, f"{name}: datatype {str(datatype)[:40]!r} must be {expected!r}.")
+    if len(shape) != len(wanted["shape"]) or shape[1:] != wanted["shape"][1:]:
+        raise Refused(400, f"{name}: the shape {shape[:8]} must be {wanted['shape']}.")
     if data is not None:
         return tensors.from_bytes(data, tuple(shape), item)
-    numbers = one.get("data")
-    if type(numbers) is not list:
-        raise Refused(400, f"{name}: data must be a list, or binary_data_size a number.")
-    if shape[1:] == item["shape"][1:] and numbers and type(numbers[0]) is list:
-        array = tensors.from_lists(numbers, item)
-        if len(array) != shape[0]:
-            raise Refused(400, f"{name} has {len(array)} examples for the shape {shape}.")
-        return array
-    return tensors.from_flat(numbers, tuple(shape), item)
+    if type(values[0]) is not list:
+        return tensors.from_flat(values, tuple(shape), item)
+    array = tensors.from_lists(values, item)
+    if len(array) != shape[0]:
+        raise Refused(400, f"{name} has {len(array)} examples for the shape {shape}.")
+    return array
 
 
 def _byte_strings(data: bytes, name: str) -> list[bytes]:

@@ -48,9 +48,10 @@ def from_lists(value: Any, item: dict[str, Any]) -> np.ndarray:
         raise Refused(400, f"{name} must be a list of examples.")
     level, count = value, len(value)
     for axis, length in enumerate(shape):
-        wrong = next((row for row in level if type(row) is not list or len(row) != length), None)
-        if wrong is not None:
-            found = f"{len(wrong)} entries" if type(wrong) is list else _describe(wrong)
+        wrong = [row for row in level if type(row) is not list or len(row) != length]
+        if wrong:
+            is_list = type(wrong[0]) is list
+            found = f"{len(wrong[0])} entries" if is_list else _describe(wrong[0])
             raise Refused(
                 400,
                 f"{name} must have the shape ({', '.join(['n', *map(str, shape)])}); "
