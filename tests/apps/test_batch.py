@@ -227,6 +227,18 @@ def test_half_a_shard_is_no_shard(damage, package, photos, tmp_path):
     assert len(read_answers(tmp_path / "out")) == COUNT
 
 
+def test_dead_letters_of_a_mended_image_are_gone(package, photos, tmp_path):
+    image = tmp_path / "in.png"
+    image.write_text("no picture")
+    predict_batch(package, [str(image)], tmp_path / "out")
+    assert len(read_dead(tmp_path / "out")) == 1
+    [done] = (tmp_path / "out").glob("done-*")
+    done.unlink()
+    image.write_bytes((photos / "00.png").read_bytes())
+    assert predict_batch(package, [str(image)], tmp_path / "out").answered == 1
+    assert read_dead(tmp_path / "out") == []
+
+
 def test_another_run_is_refused(package, photos, bad, tmp_path):
     def call(inputs=photos, **options):
         return predict_batch(package, [str(inputs)], tmp_path / "out", **options)
@@ -334,9 +346,11 @@ def test_inputs(photos, tmp_path):
     (tmp_path / "a.tfrecord").touch()
     with pytest.raises(ValueError, match="image files and TFRecord files"):
         list_inputs([str(tmp_path / "*")])
-    (tmp_path / "a\nb.png").touch()
-    with pytest.raises(ValueError, match="line break"):
-        list_inputs([str(tmp_path / "*.png")])
+    for name in ("a\nb.png", os.fsdecode(b"\xff.png")):
+        (tmp_path / name).touch()
+        with pytest.raises(ValueError, match="line break in its name, or is no UTF-8"):
+            list_inputs([str(tmp_path / "*.png")])
+        (tmp_path / name).unlink()
 
 
 @pytest.mark.parametrize(

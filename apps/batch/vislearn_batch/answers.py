@@ -78,7 +78,7 @@ class RecordWriter:
             row = {name: value[index] for name, value in answers.items()}
             if "class_id" in row:
                 row["label"] = self._classes[row["class_id"]].encode()
-            example = tfrecord.encode_example({"id": id.encode("utf-8", "surrogateescape"), **row})
+            example = tfrecord.encode_example({"id": id.encode(), **row})
             tfrecord.write_record(self._file, example)
 
     def close(self) -> None:
@@ -125,6 +125,9 @@ class ShardFiles:
             content = "".join(self._dead).encode()
             write(job.output, dead, content)
             sizes[dead] = len(content)
+        elif FileSystems.exists(FileSystems.join(job.output, dead)):
+            # Of an attempt that died here, when the images were not mended yet.
+            FileSystems.delete([FileSystems.join(job.output, dead)])
         record = {
             "shard": self._shard.number,
             "answered": self._answered,

@@ -14,7 +14,6 @@ import collections
 import dataclasses
 import hashlib
 import json
-import re
 import uuid
 from typing import Any
 
@@ -25,6 +24,7 @@ from vislearn_batch.records import KINDS
 MANIFEST = "manifest.json"
 INPUTS = "inputs.txt"
 PARTS = "parts"
+DONE = "done-*-of-*.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +87,7 @@ def plan(job: Job, paths: list[str], shard_size: int, identity: dict[str, Any]) 
     Raises:
         ValueError: If the folder holds another run.
     """
-    lines = [f"{path}\n".encode("utf-8", "surrogateescape") for path in paths]
+    lines = [f"{path}\n".encode() for path in paths]
     starts = range(0, len(lines), shard_size)
     shards, offset = [], 0
     for number, start in enumerate(starts):
@@ -128,21 +128,30 @@ def inputs_of(job: Job, shard: Shard) -> list[str]:
     """The files of a shard."""
     with FileSystems.open(FileSystems.join(job.output, INPUTS)) as file:
         file.seek(shard.offset)
-        lines = file.read(shard.length).decode("utf-8", "surrogateescape")
+        lines = file.read(shard.length).decode()
     return lines.removesuffix("\n").split("\n")
 
 
 def finished(output: str) -> dict[int, dict[str, Any]]:
     """What is known of each finished shard whose files are all there, by its number."""
-    listed = FileSystems.match([FileSystems.join(output, "*")])[0].metadata_list
-    sizes = {item.path.rsplit("/", 1)[-1]: item.size_in_bytes for item in listed}
+    sizes = _sizes(output, "*")
     found = {}
-    for name in sizes:
-        if re.fullmatch(r"done-\d+-of-\d+\.json", name):
-            record = json.loads(read(FileSystems.join(output, name)))
-            if all(sizes.get(file) == size for file, size in record["files"].items()):
-                found[record["shard"]] = record
+    for name in _sizes(output, DONE):
+        record = json.loads(read(FileSystems.join(output, name)))
+        if all(sizes.get(file) == size for file, size in record["files"].items()):
+            found[record["shard"]] = record
     return found
+
+
+def count_done(output: str) -> int:
+    """How many shards say that they are finished; quicker than to look at their files."""
+    return len(_sizes(output, DONE))
+
+
+def _sizes(output: str, pattern: str) -> dict[str, int]:
+    """Bytes of the files in the output folder, by name."""
+    listed = FileSystems.match([FileSystems.join(output, pattern)])[0].metadata_list
+    return {item.path.rsplit("/", 1)[-1]: item.size_in_bytes for item in listed}
 
 
 @dataclasses.dataclass(frozen=True)

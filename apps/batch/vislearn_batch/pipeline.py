@@ -15,7 +15,7 @@ from vislearn.data.images import MAX_PIXELS
 from vislearn.export import load_predictor
 from vislearn.export.package import files_of
 from vislearn_batch.answers import WRITERS
-from vislearn_batch.job import PARTS, Job, Shard, Summary, finished, plan, read_summary
+from vislearn_batch.job import PARTS, Job, Shard, Summary, count_done, finished, plan, read_summary
 from vislearn_batch.records import list_inputs
 from vislearn_batch.worker import PredictShard
 
@@ -152,7 +152,7 @@ def _progress(output: str, shards: int) -> Iterator[None]:
 
         def follow() -> None:
             while not ended.wait(1):
-                progress.update(bar, completed=len(finished(output)))
+                progress.update(bar, completed=count_done(output))
 
         thread = threading.Thread(target=follow, daemon=True)
         thread.start()
@@ -161,4 +161,4 @@ def _progress(output: str, shards: int) -> Iterator[None]:
         finally:
             ended.set()
             thread.join()
-            progress.update(bar, completed=len(finished(output)))
+            progress.update(bar, completed=count_done(output))

@@ -33,8 +33,8 @@ def list_inputs(patterns: list[str]) -> list[str]:
         patterns: Files, patterns with `*` and `**`, and folders, which are searched for images.
 
     Raises:
-        ValueError: If one matches nothing; if a name holds a line break; if image files and
-            TFRecord files are mixed.
+        ValueError: If one matches nothing; if a name holds a line break or is no UTF-8; if image
+            files and TFRecord files are mixed.
     """
     found = set()
     for pattern in patterns:
@@ -50,8 +50,9 @@ def list_inputs(patterns: list[str]) -> list[str]:
         if not paths:
             raise ValueError(f"--input {pattern!r} matches no file.")
         found.update(paths)
-    if broken := [path for path in found if "\n" in path]:
-        raise ValueError(f"--input: {broken[0]!r} has a line break in its name.")
+    for path in found:
+        if "\n" in path or path != path.encode(errors="replace").decode():
+            raise ValueError(f"--input: {path!r} has a line break in its name, or is no UTF-8.")
     if len({is_tfrecord(path) for path in found}) > 1:
         raise ValueError("--input names image files and TFRecord files: give each its own run.")
     return sorted(found)
