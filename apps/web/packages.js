@@ -10,7 +10,7 @@ const NEEDED = ["model.json", ...Object.values(FORMATS)];
  * The files of all packages at any depth below a folder, and an index of them.
  *
  * @param {string} root The folder, such as `saved_models`.
- * @returns {Object<string, function(): (Buffer|string)>} By the path beside the page, what reads it.
+ * @returns {Object<string, function(): (Buffer|string)>} By path, what reads it.
  */
 export function packageFiles(root) {
   const found = existsSync(root) ? readdirSync(root, { recursive: true }) : [];

@@ -10,11 +10,10 @@ const runtimes = ["litert_wasm_internal", "litert_wasm_compat_internal"];
 
 /** The files that the page fetches when it runs, by their paths beside it. */
 function fetched() {
-  const wasm = runtimes.flatMap((name) => [`${name}.js`, `${name}.wasm`]);
-  return {
-    ...Object.fromEntries(wasm.map((name) => [`wasm/${name}`, () => readFileSync(`${runtime}/${name}`)])),
-    ...packageFiles(process.env.PACKAGES ?? resolve(here, "../../saved_models")),
-  };
+  const files = packageFiles(process.env.PACKAGES ?? resolve(here, "../../saved_models"));
+  for (const name of runtimes.flatMap((name) => [`${name}.js`, `${name}.wasm`]))
+    files[`wasm/${name}`] = () => readFileSync(`${runtime}/${name}`);
+  return files;
 }
 
 const fetchedFiles = {

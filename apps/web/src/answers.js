@@ -2,7 +2,7 @@
 
 import { canvasOf } from "./picture.js";
 
-// As in vislearn.pictures: told apart with every kind of colour blindness, white to be read on them.
+// As in vislearn.pictures: told apart with every kind of colour blindness, and dark below white.
 const COLOURS = ["#0072B2", "#D55E00", "#007A5A", "#A3487B", "#8A6100", "#2E6F95", "#5F6672"];
 const LONG_SIDE = 768; // pixels of the view
 const TOP = 5;
@@ -22,7 +22,8 @@ export function drawPicture(canvas, picture, { size: [height, width], box, inner
   context.fillStyle = "rgb(114 114 114)";
   context.fillRect(0, 0, canvas.width, canvas.height);
   context.imageSmoothingEnabled = Math.max(right - left, bottom - top) > 128;
-  context.drawImage(picture, left, top, right - left, bottom - top, 0, 0, inner[1] * zoom, inner[0] * zoom);
+  const filled = [0, 0, inner[1] * zoom, inner[0] * zoom];
+  context.drawImage(picture, left, top, right - left, bottom - top, ...filled);
   return zoom;
 }
 
@@ -30,7 +31,7 @@ export function drawPicture(canvas, picture, { size: [height, width], box, inner
  * Shows the answers of a package.
  *
  * @param {HTMLElement} panel Where words and numbers go.
- * @param {{canvas: HTMLCanvasElement, zoom: number}|undefined} view The drawn picture, if one went in.
+ * @param {{canvas: HTMLCanvasElement, zoom: number}|undefined} view The drawn picture, if any.
  * @param {object} manifest
  * @param {Object<string, TypedArray>} answers
  * @param {number} threshold Least score of the boxes that are shown.
@@ -125,7 +126,7 @@ function madePicture(shape, pixels) {
   return canvas;
 }
 
-/** Numbers that the page knows no picture of, each with the name of its class if there are as many. */
+/** Numbers that the page has no picture of, with the names of the classes if there are as many. */
 function numbers(classes, name, values) {
   const list = document.createElement("dl");
   const named = values.length === classes.length;
@@ -144,7 +145,8 @@ function bars(rows) {
   const list = document.createElement("ol");
   list.className = "bars";
   for (const { name, share, colour } of rows) {
-    const [row, label, bar, value] = ["li", "span", "i", "span"].map((tag) => document.createElement(tag));
+    const parts = ["li", "span", "i", "span"].map((tag) => document.createElement(tag));
+    const [row, label, bar, value] = parts;
     label.textContent = name;
     bar.style.width = `${100 * share}%`;
     if (colour) bar.style.background = label.style.borderColor = colour;

@@ -31,7 +31,7 @@ function control(panel, input, manifest) {
   const size = shape.reduce((product, side) => product * side, 1);
   if (input.name === "label") return choice(panel, input, manifest.classes);
   if (input.dtype !== "float32")
-    throw new Error(`${manifest.name} takes ${input.name} (${input.dtype}), which the page can't set.`);
+    throw new Error(`The page can't set the input ${input.name} (${input.dtype}).`);
   const values = new Float32Array(size);
   const sliders = shape.length === 1 ? makeSliders(panel, input, values) : [];
   const draw = () => {

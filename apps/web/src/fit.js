@@ -10,8 +10,8 @@ const PRECISION = 22;
  * @param {[number, number]} own `[height, width]` of the picture.
  * @param {[number, number]} size `[height, width]` of the result.
  * @param {"crop"|"stretch"|"pad"} mode
- * @returns {{size: number[], box: number[], inner: number[]}} The box is left, top, right, bottom in
- *     the picture; `inner` is the `[height, width]` that it fills, from the upper left corner on.
+ * @returns {{size: number[], box: number[], inner: number[]}} The box is left, top, right, bottom
+ *     in the picture; `inner` is the `[height, width]` that it fills, from the upper left on.
  */
 export function planFit([ownHeight, ownWidth], size, mode) {
   const [height, width] = size;

@@ -10,7 +10,8 @@ import { canvasOf, copy, decode, prepare } from "./picture.js";
 
 const TIMES = 20; // runs whose median is shown, less the first of them
 
-const page = Object.fromEntries([...document.querySelectorAll("[id]")].map((found) => [found.id, found]));
+const parts = [...document.querySelectorAll("[id]")];
+const page = Object.fromEntries(parts.map((part) => [part.id, part]));
 const pad = new Pad(page.pad, () => answerDrawing());
 let model; // the package that is open
 let read; // gives the content of its files
@@ -62,7 +63,7 @@ async function use(reader, format = "litert") {
     [model, shown, times] = [opened, undefined, []];
   });
   describe();
-  reset();
+  await reset();
   if (!model.pictureShape) {
     codes = codeControls(page.codes, model.manifest, answerCodes);
     await answerCodes();
@@ -72,12 +73,13 @@ async function use(reader, format = "litert") {
 function describe() {
   const { name, task, classes, files, inputs } = model.manifest;
   const size = files[FORMATS[model.format]].size;
-  const takes = inputs.map((input) => `${input.name} ${input.shape.slice(1).join(" × ")}`).join(", ");
-  const words = [task.replaceAll("_", " "), takes];
+  const takes = inputs.map((input) => `${input.name} ${input.shape.slice(1).join(" × ")}`);
+  const words = [task.replaceAll("_", " "), takes.join(", ")];
   if (classes.length) words.push(`${classes.length} classes`);
   page.about.textContent = `${name}: ${words.join(" · ")} · ${(size / 1e6).toFixed(2)} MB`;
   const formats = Object.keys(FORMATS).filter((format) => files[FORMATS[format]]);
-  page.format.replaceChildren(...formats.map((format) => new Option(format.replace("_", " "), format)));
+  const options = formats.map((format) => new Option(format.replace("_", " "), format));
+  page.format.replaceChildren(...options);
   page.format.value = model.format;
   page.format.hidden = formats.length < 2;
 }
@@ -92,11 +94,10 @@ function reset() {
   for (const part of [page.view, page.seen, page.save]) part.hidden = true;
   page.least.hidden = model.manifest.task !== "detection";
   page.time.textContent = "";
-  page.codes.hidden = Boolean(takes);
   const drawing = page.modes.querySelector("[value=draw]");
   drawing.parentElement.hidden = takes?.[2] !== 1;
-  if (takes) choose(drawing.parentElement.hidden ? "picture" : "draw");
-  else choose("codes");
+  const forPictures = drawing.parentElement.hidden ? "picture" : "draw";
+  return choose(takes ? forPictures : "codes");
 }
 
 /** Shows one of the panels, `draw`, `picture`, `camera` or `codes`. */
@@ -105,10 +106,13 @@ async function choose(mode) {
   for (const panel of document.querySelectorAll(".panel")) panel.hidden = panel.id !== mode;
   for (const button of page.modes.querySelectorAll("input")) button.checked = button.value === mode;
   page.view.hidden = mode === "draw" || !shown?.picture;
+  if (mode === "draw") await answerDrawing();
   if (mode === "camera") {
-    stopCamera = await startCamera(page.video, (video) =>
+    const stop = await startCamera(page.video, (video) =>
       answerPicture(copy(video, video.videoWidth, video.videoHeight)),
     );
+    if (page.camera.hidden) return stop(); // something else was chosen meanwhile
+    stopCamera = stop;
   }
 }
 
@@ -190,7 +194,8 @@ function showSeen(pixels) {
   const canvas = page.seen.querySelector("canvas");
   Object.assign(canvas, { width, height });
   canvas.getContext("2d").drawImage(canvasOf(pixels, [height, width, channels]), 0, 0);
-  page.seen.querySelector("figcaption").textContent = `What the network gets: ${height} × ${width}`;
+  const caption = page.seen.querySelector("figcaption");
+  caption.textContent = `What the network gets: ${height} × ${width}`;
   page.seen.hidden = false;
 }
 
@@ -199,8 +204,9 @@ function save() {
   const answers = Object.entries(shown.answers).map(([name, values]) => [name, [...values]]);
   const { name } = model.manifest;
   const content = { package: name, format: model.format, answers: Object.fromEntries(answers) };
+  const blob = new Blob([JSON.stringify(content)], { type: "application/json" });
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([JSON.stringify(content)], { type: "application/json" }));
+  link.href = URL.createObjectURL(blob);
   link.download = `${name}.json`;
   link.click();
   URL.revokeObjectURL(link.href);
@@ -225,7 +231,8 @@ function on(target, event, handle) {
 async function droppedFiles(transfer) {
   const entry = transfer.items[0]?.webkitGetAsEntry();
   if (!entry?.isDirectory) return transfer.files;
-  const entries = await new Promise((done, failed) => entry.createReader().readEntries(done, failed));
+  const reader = entry.createReader();
+  const entries = await new Promise((done, failed) => reader.readEntries(done, failed));
   const files = entries.filter((inside) => inside.isFile);
   return Promise.all(files.map((file) => new Promise((done, failed) => file.file(done, failed))));
 }
@@ -238,10 +245,10 @@ on(page.modes, "change", (event) => choose(event.target.value));
 on(page.clear, "click", () => {
   pad.clear();
   shown = undefined;
-  reset();
+  return reset();
 });
 on(page.file, "change", () => page.file.files.length && answerFile(page.file.files[0]));
-on(page.stop, "click", () => stopCamera());
+on(page.stop, "click", () => choose("picture"));
 on(page.threshold, "input", () => {
   page.threshold.nextElementSibling.textContent = page.threshold.valueAsNumber.toFixed(2);
   if (shown) show();

@@ -33,10 +33,10 @@ function readManifest(content) {
   }
   if (manifest.format_version !== FORMAT_VERSION)
     throw new Error(
-      `model.json has format_version ${manifest.format_version}; this page reads ${FORMAT_VERSION}.`,
+      `model.json has format_version ${manifest.format_version}; the page reads ${FORMAT_VERSION}.`,
     );
   if (manifest.batch > 1)
-    throw new Error(`${manifest.name} takes ${manifest.batch} examples at a time, the page has one.`);
+    throw new Error(`The package takes ${manifest.batch} examples at a time; the page has one.`);
   return manifest;
 }
 

@@ -20,7 +20,7 @@ function findChromium() {
     } catch {
       continue;
     }
-  throw new Error("There is no Chromium: install one (Debian: apt-get install chromium) or set CHROME.");
+  throw new Error("There is no Chromium: install one (apt-get install chromium) or set CHROME.");
 }
 
 /**
@@ -36,7 +36,8 @@ export async function startBrowser(packages) {
   const server = await preview({ root, build: { outDir }, preview: { port: 0 } });
   const args = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"];
   if (process.getuid?.() === 0) args.push("--no-sandbox"); // Chromium's sandbox refuses root.
-  const browser = await chromium.launch({ executablePath: findChromium(), args, timeout: PATIENCE });
+  const executablePath = findChromium();
+  const browser = await chromium.launch({ executablePath, args, timeout: PATIENCE });
   return {
     browser,
     url: server.resolvedUrls.local[0],

@@ -114,7 +114,7 @@ describe("modes", () => {
 
   it("answers what the camera shows, until it is stopped", async () => {
     await open("shapes_masks");
-    await page.getByText("Camera", { exact: true }).click();
+    await page.getByLabel("Camera").press("Space");
     await page.locator("#time", { hasText: "an answer" }).waitFor();
     const live = () => page.locator("#video").evaluate((video) => video.srcObject !== null);
     assert.ok(await live());

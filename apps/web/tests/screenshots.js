@@ -27,7 +27,7 @@ const SHOTS = {
   boxes: { package: "shapes_boxes", file: "shapes.png" },
   masks_dark: { package: "shapes_masks", file: "shapes.png", dark: true },
   latent_dark: { package: "digits_vae", dark: true },
-  camera: { package: "shapes_masks", act: (page) => page.getByText("Camera", { exact: true }).click() },
+  camera: { package: "shapes_masks", act: (page) => page.getByLabel("Camera").press("Space") },
   narrow: { package: "shapes_boxes", file: "shapes_wide.png", width: 390 },
   narrow_dark: { package: "digits", act: writeThree, width: 390, dark: true },
 };
