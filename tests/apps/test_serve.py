@@ -130,7 +130,10 @@ def test_infer_in_json(client, pixels, expected):
             "1",
         )
         outputs = {output["name"]: output for output in found["outputs"]}
-        assert outputs["scores"]["datatype"], outputs["scores"]["shape"] == ("FP32", [5, 5])
+        assert outputs["scores"]["datatype"] == "FP32" and outputs["scores"]["shape"] == [5, 5]
+        np.testing.assert_allclose(
+            outputs["scores"]["data"], expected["1"]["scores"].ravel(), atol=1e-6
+        )
         assert outputs["class_id"]["data"] == expected["1"]["class_id"].tolist()
 
 
@@ -693,6 +696,7 @@ print([name for name in ("keras", "tensorflow", "jax") if name in sys.modules])
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
+        ({"format": "tflite"}, "format='tflite' must be one of"),
         ({"batch_sizes": (0, 1)}, "batch_sizes"),
         ({"queue": 0}, "queue=0"),
         ({"deadline": 0.0}, "deadline=0.0"),

@@ -43,10 +43,11 @@ def serve(
 ) -> None:
     """Serve exported packages over HTTP, with a page to drop pictures on.
 
-    Speaks TensorFlow Serving's REST interface (/v1/models/NAME:predict) and the Open Inference
-    Protocol (/v2/models/NAME/infer), and takes pictures as they are (/answer/NAME).
+    Pictures as they are go to /answer/NAME. TensorFlow Serving's REST interface
+    is at /v1/models/NAME, the Open Inference Protocol at /v2/models/NAME.
 
-    FOLDER/NAME/model.json or FOLDER/NAME/VERSION/model.json; what changes there is reloaded.
+    Served is FOLDER/NAME/model.json or FOLDER/NAME/VERSION/model.json; what
+    changes there is reloaded.
 
     vislearn serve saved_models
 

@@ -3,6 +3,8 @@
 import dataclasses
 from pathlib import Path
 
+from vislearn.export.package import FORMATS
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -42,6 +44,8 @@ class Settings:
     api_key: str | None = None
 
     def __post_init__(self):
+        if self.format not in FORMATS:
+            raise ValueError(f"format={self.format!r} must be one of {[*FORMATS]}.")
         object.__setattr__(self, "batch_sizes", tuple(sorted({*self.batch_sizes})))
         if not self.batch_sizes or self.batch_sizes[0] < 1:
             raise ValueError(f"batch_sizes={self.batch_sizes!r} must be numbers of at least 1.")
