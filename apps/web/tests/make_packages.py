@@ -2,9 +2,9 @@
 
     .venv/bin/python apps/web/tests/make_packages.py [PACKAGE ...]
 
-Each network is as small as its task allows, trained for a minute or two on the embedded data sets,
-and everything is kept in the repository, less than 300 kB: so the tests of the page need no Python.
-`tests/apps/test_web.py` checks that the stored answers are still those of `load_predictor`.
+Each network is small, trained for some minutes on the embedded data sets, and kept here with its
+answers, 275 kB compressed: so the tests of the page need no Python. `tests/apps/test_web.py` checks
+that the stored answers are still those of `load_predictor`.
 """
 
 import base64
@@ -32,7 +32,7 @@ NETWORKS = {
     "digits": {
         "model": "resnet20_cifar",
         "data": "digits",
-        "options": {"depth": 8, "width": 5},
+        "options": {"depth": 8, "width": 8},
         "epochs": 30,
     },
     "digits_vae": {
@@ -51,14 +51,9 @@ NETWORKS = {
             "fpn_channels": 16,
             "head_depth": 1,
             "norm": "batch",
-            "anchor_sizes": (12, 24),  # sides of the shapes: 13 to 31 pixels
-            "anchor_scales": (1.0, 1.41),
-            "anchor_ratios": (1.0,),
+            "anchor_sizes": (16, 32),
         },
-        # The file holds a matrix of candidates by candidates.
-        "task_options": {"candidates": 64, "max_detections": 20},
-        "learning_rate": 4e-3,
-        "epochs": 10,
+        "epochs": 24,
     },
     "shapes_masks": {
         "model": "unet",
