@@ -2,6 +2,7 @@
 
     python benchmarks/serve.py saved_models/cifar10
     python benchmarks/serve.py saved_models/cifar10 --connections 64 --seconds 300 --json load.json
+    python benchmarks/serve.py saved_models/cifar10 --options="--threads 1"
 
 Starts `vislearn serve` on loopback and asks for one random image a request, as bytes in the Open
 Inference Protocol, first over one connection and then over many; clients and server share the
@@ -14,6 +15,7 @@ import asyncio
 import collections
 import json
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -149,7 +151,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20, help="of each of the two loads")
     parser.add_argument("--format", default="litert")
     parser.add_argument("--json", type=Path, help="also write the figures here")
-    parser.add_argument("options", nargs="*", help="after --: further options of vislearn serve")
+    parser.add_argument("--options", default="", help="of vislearn serve, such as '--threads 1'")
     arguments = parser.parse_args()
 
     with socket.socket() as free:
@@ -157,7 +159,7 @@ def main() -> None:
         port = free.getsockname()[1]
     package = arguments.package.resolve()
     command = [sys.executable, "-m", "vislearn.cli", "serve", str(package), "--port", str(port)]
-    command += ["--format", arguments.format, *arguments.options]
+    command += ["--format", arguments.format, *shlex.split(arguments.options)]
     rng = np.random.default_rng(0)
     manifest = read_manifest(package)
     requests = [question(manifest, package.name, rng) for _ in range(256)]

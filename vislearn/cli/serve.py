@@ -19,7 +19,8 @@ def serve(
         str, typer.Option(help="litert, litert_int8, onnx or savedmodel.")
     ] = "litert",
     threads: Annotated[
-        int | None, typer.Option(help="Threads of one batch; by default one a core, at most four.")
+        int | None,
+        typer.Option(help="Threads of one batch; by default all cores but one, at most four."),
     ] = None,
     workers: Annotated[int, typer.Option(help="Batches of a model that run at a time.")] = 1,
     batch_sizes: Annotated[

@@ -7,6 +7,7 @@ change it in between, and a file that is overwritten in place does not change un
 import asyncio
 import contextlib
 import logging
+import os
 import re
 import shutil
 import tempfile
@@ -28,7 +29,13 @@ from vislearn.export.package import (
     task_of,
     verify_files,
 )
-from vislearn.export.runtimes import IMAGE, RUNTIMES, checked_inputs, random_example
+from vislearn.export.runtimes import (
+    IMAGE,
+    RUNTIMES,
+    checked_inputs,
+    default_threads,
+    random_example,
+)
 from vislearn.tasks.base import Arrays, Task
 from vislearn_serve.batching import Batcher, QueueFull, padded
 from vislearn_serve.errors import Refused
@@ -189,7 +196,7 @@ def load(key: Key, directory: Path, settings: Settings, metrics: Metrics) -> Mod
         manifest = read_manifest(copy)
         verify_files(copy, manifest, format)
         runtimes = [
-            RUNTIMES[format](copy / FORMATS[format], settings.threads)
+            RUNTIMES[format](copy / FORMATS[format], _threads(settings))
             for _ in range(settings.workers)
         ]
         sizes = _batch_sizes(manifest, settings)
@@ -201,6 +208,13 @@ def load(key: Key, directory: Path, settings: Settings, metrics: Metrics) -> Mod
     batcher = Batcher(runtimes, sizes, settings.queue, metrics.batches(key))
     metrics.watch_queue(key, lambda: batcher.waiting)
     return Model(key, manifest, batcher)
+
+
+def _threads(settings: Settings) -> int | None:
+    """What is set, or a core less than there are: the event loop needs one, too."""
+    if settings.threads is not None or settings.format == "savedmodel":
+        return settings.threads
+    return max(1, min(default_threads(), (os.cpu_count() or 1) - 1))
 
 
 def _batch_sizes(manifest: dict[str, Any], settings: Settings) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ class Settings:
     Attributes:
         folder: `NAME/model.json` and `NAME/VERSION/model.json` below it, or itself a package.
         format: `"litert"`, `"litert_int8"`, `"onnx"` or `"savedmodel"`.
-        threads: Threads of one batch; None for one a core, at most four.
+        threads: Threads of one batch; None for all cores but one, at most four.
         workers: Batches of a model that run at a time.
         batch_sizes: Numbers of examples that are run at a time; what lies between is padded.
         queue: Examples that wait for a model, at most; also the most that one request may hold.
