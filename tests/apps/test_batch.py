@@ -1,6 +1,7 @@
 """Answers for many images: each good one once, each bad one told, finished shards kept."""
 
 import collections
+import gzip
 import io
 import json
 import os
@@ -17,7 +18,7 @@ from typer.testing import CliRunner
 from vislearn_batch import predict_batch, tfrecord
 from vislearn_batch.answers import WRITERS
 from vislearn_batch.job import finished
-from vislearn_batch.records import list_inputs
+from vislearn_batch.records import list_inputs, read_images
 from vislearn_batch.worker import PredictShard
 
 import vislearn
@@ -328,6 +329,17 @@ def test_damaged_records(tmp_path):
     assert read(bytes(flipped)) == ["b'first'", "the length of the record is damaged"]
     assert read(whole[: whole.index(b"second") + 3])[1:] == ["the file ends within the record"]
     assert read(whole[:start]) == ["b'first'", "the length of the record is damaged"]
+
+
+def test_compressed_records(tmp_path):
+    path = tmp_path / "a.tfrecord.gz"
+    images = [encoded(Image.fromarray(pixels(seed))) for seed in range(3)]
+    with gzip.open(path, "wb") as file:
+        for image in images:
+            tfrecord.write_record(file, tfrecord.encode_example({"image": image}))
+    assert list(read_images(str(path), 10_000)) == [
+        (f"{path}#{number}", image) for number, image in enumerate(images)
+    ]
 
 
 def test_inputs(photos, tmp_path):
