@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 import vislearn
-from vislearn.export import FORMATS, ExportError, load_predictor, operator_counts, read_manifest
+from vislearn.export import (
+    FORMATS,
+    ExportError,
+    benchmark_package,
+    load_predictor,
+    operator_counts,
+    read_manifest,
+)
 from vislearn.export.budget import lost
 
 pytestmark = pytest.mark.tensorflow
@@ -92,6 +99,8 @@ def test_a_fixed_batch_answers_any_number(exported, trained, task, digits, valid
             expected = free.predict(some)["scores"]
             atol = 1e-5 if row.format != "litert_int8" else 0.1
             np.testing.assert_allclose(fixed.predict(some)["scores"], expected, atol=atol)
+    measured = benchmark_package(tmp_path / "p", formats=["onnx"], threads=(1,), seconds=0.02)
+    assert [*measured.rows[0].speeds[0].per_second] == [4]
     import onnxruntime
 
     session = onnxruntime.InferenceSession(tmp_path / "p" / "model.onnx")
