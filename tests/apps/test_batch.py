@@ -399,6 +399,13 @@ def test_command(package, photos, bad, tmp_path):
     }
 
 
+def test_command_without_beam(package, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "vislearn_batch", None)
+    arguments = ["predict-batch", str(package), "--input", "x", "--output", str(tmp_path / "out")]
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'vislearn\[batch\]'"):
+        CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+
 def test_needs_neither_keras_nor_tensorflow(package, photos, tmp_path):
     code = (
         "import sys\n"

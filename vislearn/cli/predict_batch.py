@@ -58,8 +58,11 @@ def predict_batch(
     from vislearn.export.quiet import quiet
 
     logging.getLogger().setLevel(logging.ERROR)  # Beam tells of each package that it misses.
-    with quiet():
-        from vislearn_batch import predict_batch
+    try:
+        with quiet():
+            from vislearn_batch import predict_batch
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(f"{error}: pip install 'vislearn[batch]'.") from error
 
     summary = predict_batch(
         package,
