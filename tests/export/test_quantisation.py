@@ -107,6 +107,7 @@ def test_a_fixed_batch_answers_any_number(exported, trained, task, digits, valid
     assert session.get_inputs()[0].shape == [4, 8, 8, 1]
 
 
+@pytest.mark.slow
 def test_over_budget_the_worst_layers_are_told(stretched, task, digits, validation, tmp_path):
     with pytest.raises(ExportError) as caught:
         export(

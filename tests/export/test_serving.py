@@ -105,6 +105,7 @@ def test_a_litert_file_carries_labels_and_inputs(exported):
         assert about["outputs"] == manifest["outputs"]
 
 
+@pytest.mark.slow
 def test_the_same_export_gives_the_same_file(tiny, letters, tmp_path):
     for name in ("a", "b"):
         vislearn.export_model(tiny, tmp_path / name, task=letters, formats=["litert"])
