@@ -47,6 +47,14 @@ async function answered(change) {
   await page.locator("#found > *").first().waitFor();
 }
 
+/** Drags a file or a folder from the desktop onto the page. */
+async function drop(path) {
+  const session = await page.context().newCDPSession(page);
+  const data = { items: [], files: [path], dragOperationsMask: 1 };
+  for (const type of ["dragEnter", "dragOver", "drop"])
+    await session.send("Input.dispatchDragEvent", { type, x: 300, y: 300, data });
+}
+
 function assertClose(found, expected) {
   assert.deepEqual(Object.keys(found).sort(), Object.keys(expected).sort());
   for (const [name, values] of Object.entries(expected)) {
@@ -136,6 +144,14 @@ describe("packages", () => {
     await page.setInputFiles("#folder", folder);
     await page.locator("#about", { hasText: "classification" }).waitFor();
     await answered(() => page.setInputFiles("#file", picture("digit.png")));
+    assert.equal((await saved()).scores.length, 10);
+  });
+
+  it("takes folders and pictures that are dropped on it", async () => {
+    await open("shapes_boxes");
+    await drop(folder);
+    await page.locator("#about", { hasText: "classification" }).waitFor();
+    await answered(() => drop(picture("digit.png")));
     assert.equal((await saved()).scores.length, 10);
   });
 
