@@ -19,8 +19,10 @@ import hashlib
 import io
 import json
 import os
+import struct
 import sys
 import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,6 +53,11 @@ SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 MAX_PIXELS = 100_000_000  # 300 MB when decoded
 PAD_GREY = 114  # what fills the rest of an image that is fitted with "pad"
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit warns below ours.
+# What Pillow raises for damaged files.
+DAMAGE = (
+    *(OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError),
+    *(struct.error, zlib.error),
+)
 
 # Of classes and boxes; the same as in the pictures of vislearn.
 COLOURS = ("#0072B2", "#D55E00", "#007A5A", "#A3487B", "#8A6100", "#2E6F95", "#5F6672")
@@ -130,7 +137,7 @@ def decode(source, channels: int) -> Image.Image:
     """The image upright, 8 bits a channel, on white; grey for one channel, else RGB.
 
     Raises:
-        OSError, ValueError, SyntaxError: If it is no image, too large or damaged.
+        One of `DAMAGE`: If it is no image, too large or damaged.
     """
     image = Image.open(source, formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
@@ -380,7 +387,7 @@ def run(package: Package, images, options) -> int:
                 mode = "L" if channels == 1 else "RGB"
                 is_image = isinstance(source, Image.Image)
                 image = source.convert(mode) if is_image else decode(source, channels)
-            except (OSError, ValueError, SyntaxError) as error:
+            except DAMAGE as error:
                 failed += 1
                 print(json.dumps({"image": name, "error": str(error)}), flush=True)
                 continue
