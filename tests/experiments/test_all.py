@@ -12,9 +12,13 @@ pytestmark = pytest.mark.tensorflow
 
 # Claims that are wrong as they are made: with one lambda, decay and penalty differ for momentum.
 REFUTED = ("weight_decay_vs_l2",)
+# A quarter of a minute each: several trainings of networks that take long to compile.
+LONG = ("nfnet_agc", "random_labels", "residual_vs_plain", "transfer_learning")
+NAMES = [one.name for one in list_experiments()]
+IN_TURN = [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in NAMES]
 
 
-@pytest.mark.parametrize("name", [one.name for one in list_experiments()])
+@pytest.mark.parametrize("name", IN_TURN)
 def test_quick(name, tmp_path):
     start = time.perf_counter()
     result = run_experiment(name, out=tmp_path / name, quick=True, quiet=True)
@@ -39,7 +43,7 @@ def test_quick(name, tmp_path):
     assert 0 < result.seconds <= seconds
 
 
-@pytest.mark.parametrize("name", [one.name for one in list_experiments()])
+@pytest.mark.parametrize("name", NAMES)
 def test_registration(name):
     one = get_experiment(name)
     assert one.function.__module__ == f"vislearn.experiments.{name}"

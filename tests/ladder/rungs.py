@@ -64,13 +64,13 @@ def each_in_turn(names, long=()):
 
     Args:
         names: Registry names.
-        long: Those of which even the one takes too long.
+        long: Representatives of those of which even the one takes too long.
     """
     return pytest.mark.parametrize(
         "name",
         [
             name
-            if representative(name) in FAST and name not in long
+            if representative(name) in FAST and representative(name) not in long
             else pytest.param(name, marks=pytest.mark.slow)
             for name in names
         ],

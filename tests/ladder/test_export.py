@@ -12,8 +12,18 @@ import vislearn
 pytestmark = pytest.mark.tensorflow
 
 FORMATS = ("savedmodel", "litert", "onnx")
-# Most of a minute each: `inception_v3` and `ddpm` are of the same blocks.
-LONG = ("conditional_ddpm", "inception_resnet_v2", "inception_v2", "inception_v4")
+# A quarter of a minute and more each; others of their families or blocks are fast tests.
+LONG = (
+    "conditional_ddpm",
+    "efficientnet_b0",
+    "inception_resnet_v2",
+    "inception_v2",
+    "inception_v3",
+    "inception_v4",
+    "mvit_base",
+    "nasnet_large",
+    "resnet50_v2",
+)
 
 
 @functools.cache

@@ -88,20 +88,25 @@ FITS = {
     "squeezenet": (15, 16, 3e-3),
 }
 DEFAULT = (6, 32, 5e-3)
-# Half a minute each and more; their families or blocks have others that learn in seconds.
+# A quarter of a minute and more each; their blocks have others that learn in seconds.
 LONG = (
     "dinov2_base",
+    "efficientnet_b0",
     "googlenet",
     "inception_resnet_v2",
     "inception_v2",
     "inception_v3",
     "inception_v4",
+    "mobilenet_v2",
     "mobilenet_v3_large",
     "mvit_base",
     "nasnet_large",
     "nfnet_f0",
     "performer_vit_small",
+    "residual_adapter_resnet26",
+    "resnet50",
     "resnet50_v2",
+    "resnext50_32x4d",
     "swin_base",
     "xception",
 )
