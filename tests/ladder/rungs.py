@@ -58,6 +58,22 @@ NETWORKS = sorted({representative(name) for name in MODELS})
 FAST = {min(n for n in NETWORKS if builder(n) is builder(network)) for network in NETWORKS}
 FAST |= {"resnet50", "resnet20_cifar"}
 
+# For `each_in_turn`: what JAX compiles for half a minute, anew at each rung.
+LONG_TO_COMPILE = (
+    "conditional_ddpm",
+    "efficientnet_b0",
+    "inception_resnet_v2",
+    "inception_v2",
+    "inception_v3",
+    "inception_v4",
+    "mvit_base",
+    "nasnet_large",
+    "nfnet_f0",
+    "xception",
+)
+if keras.backend.backend() == "tensorflow":
+    LONG_TO_COMPILE = ()
+
 
 def each_in_turn(names, long=()):
     """Parametrises a test that costs seconds: variants of a builder but one are slow tests.
