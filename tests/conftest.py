@@ -15,6 +15,8 @@ sys.path.append(str(Path(__file__).with_name("references")))
 TOGETHER = (
     "apps/test_serve.py",
     "apps/test_serve_abuse.py",
+    "apps/test_serve_folder.py",
+    "apps/test_serve_limits.py",
     "ladder/test_backends.py",
     "ladder/test_save.py",
     "ladder/test_xla.py",

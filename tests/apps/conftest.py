@@ -1,5 +1,8 @@
-"""Packages that are served, made once for all tests of the server."""
+"""Packages, made once for the tests of the apps, and a server of them."""
 
+import shutil
+
+import numpy as np
 import pytest
 
 
@@ -24,3 +27,45 @@ def exported(tmp_path_factory):
     task = get_task("generation", (), "gan")
     vislearn.export_model(generator, folder / "maker", task=task, formats=("litert",))
     return folder
+
+
+@pytest.fixture(scope="module")
+def client(exported, tmp_path_factory):
+    """A server of `letters` in the versions 1 and 2, and of a generator."""
+    folder = tmp_path_factory.mktemp("served")
+    shutil.copytree(exported / "first", folder / "letters" / "1")
+    shutil.copytree(exported / "second", folder / "letters" / "2")
+    shutil.copytree(exported / "maker", folder / "maker")
+    from serving import running
+
+    with running(folder) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def expected(exported, pixels):
+    """The answers of both versions."""
+    import vislearn
+
+    return {
+        version: vislearn.load_predictor(exported / name).predict(pixels)
+        for version, name in (("1", "first"), ("2", "second"))
+    }
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory):
+    """A small untrained classifier of 16-pixel colour images."""
+    import vislearn
+    from vislearn.tasks import Classification
+
+    directory = tmp_path_factory.mktemp("package") / "letters"
+    tiny = vislearn.model_info("resnet20_cifar").tiny
+    model = vislearn.create_model("resnet20_cifar", **tiny)
+    vislearn.export_model(model, directory, task=Classification(tuple("abcde")), formats=["litert"])
+    return directory

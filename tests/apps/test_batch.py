@@ -23,21 +23,10 @@ from vislearn_batch.worker import PredictShard
 
 import vislearn
 from vislearn.cli import app
-from vislearn.tasks import Classification
 
 pytestmark = pytest.mark.tensorflow
 
 COUNT = 23  # images; not a multiple of the batch or of the shard
-
-
-@pytest.fixture(scope="module")
-def package(tmp_path_factory):
-    """A small untrained classifier of 16-pixel colour images."""
-    directory = tmp_path_factory.mktemp("batch") / "letters"
-    tiny = vislearn.model_info("resnet20_cifar").tiny
-    model = vislearn.create_model("resnet20_cifar", **tiny)
-    vislearn.export_model(model, directory, task=Classification(tuple("abcde")), formats=["litert"])
-    return directory
 
 
 @pytest.fixture(scope="module")

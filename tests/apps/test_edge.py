@@ -15,7 +15,6 @@ from PIL import Image
 
 import vislearn
 from vislearn.data.images import fit_image, plan_fit, read_image
-from vislearn.tasks import Classification
 
 pytestmark = pytest.mark.tensorflow
 
@@ -30,16 +29,6 @@ def edge():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-@pytest.fixture(scope="module")
-def package(tmp_path_factory):
-    """A small untrained classifier of 16-pixel colour images."""
-    directory = tmp_path_factory.mktemp("edge") / "letters"
-    tiny = vislearn.model_info("resnet20_cifar").tiny
-    model = vislearn.create_model("resnet20_cifar", **tiny)
-    vislearn.export_model(model, directory, task=Classification(tuple("abcde")), formats=["litert"])
-    return directory
 
 
 @pytest.fixture(scope="module")
