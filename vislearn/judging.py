@@ -151,7 +151,7 @@ def make_pictures(target: str | Path, count: int, seed: int = 0) -> np.ndarray:
     Raises:
         ValueError: If it makes none.
     """
-    from vislearn.commands import package_pictures
+    from vislearn.export.generation import package_pictures
     from vislearn.training import Run
 
     if not (Path(target) / "config.json").is_file():

@@ -32,12 +32,12 @@ def exported(tmp_path_factory):
 @pytest.fixture(scope="module")
 def client(exported, tmp_path_factory):
     """A server of `letters` in the versions 1 and 2, and of a generator."""
+    from serving import running
+
     folder = tmp_path_factory.mktemp("served")
     shutil.copytree(exported / "first", folder / "letters" / "1")
     shutil.copytree(exported / "second", folder / "letters" / "2")
     shutil.copytree(exported / "maker", folder / "maker")
-    from serving import running
-
     with running(folder) as client:
         yield client
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 from vislearn import commands
 from vislearn.data import shapes
+from vislearn.export.generation import package_pictures
 from vislearn.training import callbacks
 from vislearn.training.fitting import train
 from vislearn.training.run import Run
@@ -171,10 +172,10 @@ def test_predicts_and_draws(run, package, kind, tmp_path, capsys):
 def test_generates(package, kind, tmp_path):
     if kind not in GENERATORS:
         with pytest.raises(ValueError, match="makes no pictures"):
-            commands.package_pictures(package, count=3)
+            package_pictures(package, count=3)
         return
-    first = commands.package_pictures(package, count=5, seed=3, batch_size=2)
+    first = package_pictures(package, count=5, seed=3, batch_size=2)
     assert first.shape == (5, 32, 32, 3)
     assert first.dtype == np.uint8
-    np.testing.assert_array_equal(first, commands.package_pictures(package, count=5, seed=3))
-    assert not np.array_equal(first, commands.package_pictures(package, count=5, seed=4))
+    np.testing.assert_array_equal(first, package_pictures(package, count=5, seed=3))
+    assert not np.array_equal(first, package_pictures(package, count=5, seed=4))

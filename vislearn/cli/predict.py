@@ -55,7 +55,7 @@ def generate(
 ) -> None:
     """Make pictures with an exported generator, decoder or sampler."""
     from vislearn import pictures
-    from vislearn.commands import package_pictures
+    from vislearn.export.generation import package_pictures
 
     images = package_pictures(package, count=count, seed=seed, label=label, format=format)
     pictures.save(pictures.image_grid(images), out)

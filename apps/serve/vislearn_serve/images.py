@@ -149,7 +149,7 @@ def noise(model: Model, count: int, seed: int, label: str | None) -> Arrays:
     Raises:
         Refused: If it knows no such class.
     """
-    from vislearn.commands import noise_inputs
+    from vislearn.export.generation import noise_inputs
 
     try:
         return noise_inputs(model, count, seed, label)
