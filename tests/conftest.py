@@ -29,6 +29,11 @@ TOGETHER = (
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Networks that run once are not worth optimising: XLA compiles them two to three times as fast.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# What one process has compiled with JAX, the others load: the workers, and the fresh processes.
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent.parent / "build" / "compiled")
+)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 
 def pytest_collection_modifyitems(items):

@@ -71,8 +71,7 @@ LONG_TO_COMPILE = (
     "nfnet_f0",
     "xception",
 )
-if keras.backend.backend() == "tensorflow":
-    LONG_TO_COMPILE = ()
+LONG_TO_COMPILE_HERE = () if keras.backend.backend() == "tensorflow" else LONG_TO_COMPILE
 
 
 def each_in_turn(names, long=()):

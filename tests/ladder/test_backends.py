@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from rungs import (
+    LONG_TO_COMPILE,
     MODELS,
     OTHERS,
     assert_same,
@@ -37,7 +38,7 @@ def jax_answers(request, tmp_path_factory):
 
 
 @pytest.mark.tensorflow
-@each_in_turn(MODELS)
+@each_in_turn(MODELS, LONG_TO_COMPILE)
 def test_same_answer(name, jax_answers):
     network = representative(name)
     model = random_tiny(network)
@@ -45,7 +46,7 @@ def test_same_answer(name, jax_answers):
 
 
 @pytest.mark.tensorflow
-@each_in_turn(OTHERS)
+@each_in_turn(OTHERS, LONG_TO_COMPILE)
 def test_same_losses(name, jax_answers):
     network = representative(name)
     found = losses_on_same_noise(network)

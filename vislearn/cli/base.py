@@ -15,8 +15,8 @@ app = typer.Typer(
     help="Deep learning on images in Keras: from a folder of images to a checked export.\n\n"
     "A first session:\n\n"
     "  vislearn train resnet20_cifar --data digits --out runs/digits --epochs 10\n\n"
-    "  vislearn export runs/digits --out saved_models/digits\n\n"
-    "  vislearn predict saved_models/digits photo.png --out picture.png\n\n"
+    "  vislearn export runs/digits --out mine\n\n"
+    "  vislearn predict mine photo.png --out picture.png\n\n"
     "From published weights, where there are few images:\n\n"
     "  vislearn train resnet50 --data photos --out runs/photos --weights imagenet --tune head",
     no_args_is_help=True,

@@ -58,7 +58,7 @@ def export(
 
     Each is run on real images and compared with Keras before success is reported.
 
-    vislearn export runs/digits --out saved_models/digits --budget 0.01
+    vislearn export runs/digits --out digits --budget 0.01
 
     vislearn export runs/digits --out phone --formats litert --quantize float16,int8 --batch 1
 
