@@ -4,6 +4,7 @@ import functools
 import os
 import re
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,27 @@ def network(name: str) -> str:
     from rungs import MODELS, representative
 
     return representative(name) if name in MODELS else name
+
+
+@pytest.fixture(scope="session")
+def real_data(tmp_path_factory):
+    """A function that unpacks an archive of real data by its name, or skips where it is not."""
+    place = os.environ.get("VISLEARN_TEST_DATA")
+    folder = Path(place) if place else Path(__file__).parents[2] / "shared" / "data"
+
+    def unpack(name: str) -> Path:
+        archive = folder / f"{name}.tar.xz"
+        if not archive.is_file():
+            pytest.skip(f"no {archive}: set VISLEARN_TEST_DATA to the folder that holds it")
+        target = tmp_path_factory.mktemp(name)
+        with tarfile.open(archive) as file:
+            file.extractall(target, filter="data")
+        return target
+
+    return unpack
+
+
+@pytest.fixture(scope="session")
+def cifar10(real_data) -> Path:
+    """CIFAR-10 as a folder of JPEG files."""
+    return real_data("cifar10")

@@ -1,8 +1,6 @@
 """Small image folders, written on the spot."""
 
 import io
-import os
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -44,32 +42,13 @@ def make_folder(tmp_path):
     return make
 
 
-def real_data(name: str, tmp_path_factory) -> Path:
-    """The folder that an archive of real data is unpacked to, where it is at hand."""
-    place = os.environ.get("VISLEARN_TEST_DATA")
-    folder = Path(place) if place else Path(__file__).parents[3] / "shared" / "data"
-    archive = folder / f"{name}.tar.xz"
-    if not archive.is_file():
-        pytest.skip(f"no {archive}: set VISLEARN_TEST_DATA to the folder that holds it")
-    target = tmp_path_factory.mktemp(name)
-    with tarfile.open(archive) as file:
-        file.extractall(target, filter="data")
-    return target
-
-
 @pytest.fixture(scope="session")
-def cifar10(tmp_path_factory) -> Path:
-    """CIFAR-10 as a folder of JPEG files."""
-    return real_data("cifar10", tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
-def bccd(tmp_path_factory) -> Path:
+def bccd(real_data) -> Path:
     """Blood cells in the layout of Pascal VOC, in a folder of their own."""
-    return real_data("bccd", tmp_path_factory)
+    return real_data("bccd")
 
 
 @pytest.fixture(scope="session")
-def coco100(tmp_path_factory) -> Path:
+def coco100(real_data) -> Path:
     """200 images of COCO with boxes, outlines and semantic masks."""
-    return real_data("coco100", tmp_path_factory) / "coco100"
+    return real_data("coco100") / "coco100"

@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vislearn.data import load_dataset
 from vislearn.training import distribution
 from vislearn.training.distribution import Hosts, Replicas
 
 # Starts processes on backends of its own, so that it is enough to run it on one.
 pytestmark = pytest.mark.tensorflow
 
-SCRIPT = Path(__file__).with_name("small_replicas.py")
+SCRIPT = Path(__file__).with_name("replicas.py")
+every_way = pytest.mark.parametrize("way", ["tensorflow", "jax", "jax_hosts"])
 
 
 def free_port() -> int:
@@ -24,31 +26,55 @@ def free_port() -> int:
         return one.getsockname()[1]
 
 
-def small(out: Path, backend: str, *arguments: str) -> subprocess.Popen:
-    command = [sys.executable, str(SCRIPT), str(out), *arguments]
-    environment = {**os.environ, "KERAS_BACKEND": backend, "JAX_ENABLE_X64": "1"}
-    return subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, text=True)
-
-
-@pytest.mark.parametrize("way", ["tensorflow", "jax", "jax_hosts"])
-def test_a_small_network_is_the_same(way, tmp_path):
-    """With batch normalisation, clipping, and a validation batch that nobody can divide."""
+def trained(way: str, network: str, folder: Path, seconds: int) -> list[dict[str, np.ndarray]]:
+    """Losses and weights of one device, and of each process that trains on its part of two."""
     backend = way.partition("_")[0]
-    outs = [tmp_path / f"{name}.npz" for name in ("one", "two", "other")]
-    processes = [small(outs[0], backend, "1")]
+    outs = [folder / f"{name}.npz" for name in ("one", "two", "other")]
+    places = [["1"], ["2"]]
     if way == "jax_hosts":
         address = f"127.0.0.1:{free_port()}"
-        processes += [small(outs[i + 1], backend, "1", address, str(i), "2") for i in range(2)]
-    else:
-        processes.append(small(outs[1], backend, "2"))
+        places[1:] = [["1", address, str(index), "2"] for index in range(2)]
+    environment = {**os.environ, "KERAS_BACKEND": backend, "JAX_ENABLE_X64": "1"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(SCRIPT), str(out), network, str(folder / "data.npz"), *place],
+            stderr=subprocess.PIPE,
+            env=environment,
+            text=True,
+        )
+        for out, place in zip(outs, places, strict=False)
+    ]
     for process in processes:
-        _, errors = process.communicate(timeout=300)
+        _, errors = process.communicate(timeout=seconds)
         assert process.returncode == 0, errors[-4000:]
     found = [dict(np.load(out)) for out in outs if out.exists()]
     assert len(found) == len(processes)
-    for other in found[1:]:
-        for name, value in found[0].items():
+    return found
+
+
+@every_way
+def test_a_small_network_is_the_same(way, tmp_path):
+    """With batch normalisation, clipping, and a validation batch that nobody can divide."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(145, 6, 6, 3))
+    np.savez(tmp_path / "data.npz", x=x, y=rng.integers(0, 4, len(x)).astype("int32"))
+    one, *others = trained(way, "small", tmp_path, seconds=300)
+    for other in others:
+        for name, value in one.items():
             np.testing.assert_allclose(other[name], value, atol=1e-6, err_msg=name)
+
+
+@pytest.mark.slow
+@every_way
+def test_resnet20_is_the_same(way, cifar10, tmp_path):
+    """Twenty steps on CIFAR-10."""
+    data = load_dataset(cifar10, quiet=True).arrays("train", limit=20 * 32)
+    np.savez(tmp_path / "data.npz", x=data["images"], y=data["labels"])
+    one, *others = trained(way, "resnet20_cifar", tmp_path, seconds=1200)
+    assert len(one["loss"]) == 20
+    assert one["loss"].std() > 0.01
+    for other in others:
+        np.testing.assert_allclose(other["loss"], one["loss"], rtol=1e-5)
 
 
 def test_where_a_host_stands(monkeypatch):

@@ -1,0 +1,63 @@
+"""Trains a network on some devices in a process of its own, and stores losses and weights.
+
+python replicas.py OUT NETWORK DATA DEVICES [HOST:PORT INDEX COUNT]
+
+NETWORK is `small`, or a registry name that is then trained for an epoch a batch; DATA an `.npz`
+file with the arrays `x` and `y`. Everything in float64, so that a difference is no rounding that
+has grown.
+"""
+
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import vislearn
+from vislearn.layers import BatchNormalization
+from vislearn.training import distribution
+
+
+def small() -> keras.Model:
+    """A convolution with batch normalisation."""
+    inputs = keras.Input((6, 6, 3))
+    h = BatchNormalization()(keras.layers.Conv2D(8, 3)(inputs))
+    h = keras.layers.GlobalAveragePooling2D()(keras.layers.Activation("relu")(h))
+    return keras.Model(inputs, keras.layers.Dense(4)(h))
+
+
+def main(out: str, name: str, file: str, devices: str, *place: str) -> None:
+    hosts = distribution.Hosts(place[0], int(place[1]), int(place[2])) if place else None
+    keras.config.set_floatx("float64")
+    distribution.start(int(devices), hosts)
+    replicas = distribution.Replicas(int(devices))
+    with np.load(file) as arrays:
+        data = tf.data.Dataset.from_tensor_slices((arrays["x"], arrays["y"]))
+    if name == "small":
+        # The last validation batch has one image, which nothing can divide.
+        train, validation = data.take(120).batch(12, True), data.skip(120).batch(12)
+        fit = {"x": train, "validation_data": validation, "epochs": 3}
+    else:
+        train = data.batch(BATCH, True)
+        fit = {"x": train.repeat(), "epochs": len(train), "steps_per_epoch": 1}
+
+    with replicas.together(), replicas.scope():
+        keras.utils.set_random_seed(0)
+        network = small() if name == "small" else vislearn.create_model(name)
+        network.compile(
+            # Gradients of the small network have norms of about 1.
+            keras.optimizers.SGD(0.1, momentum=0.9, weight_decay=1e-3, global_clipnorm=0.1),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=["accuracy"],
+        )
+        replicas.prepare(network, network)
+        fit["x"] = replicas.part_of(fit["x"])
+        history = network.fit(**fit, callbacks=replicas.callbacks(), verbose=0)
+        weights = {f"weight{i}": np.asarray(value) for i, value in enumerate(network.weights)}
+    np.savez(out, **weights, **history.history)
+
+
+BATCH = 32
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
