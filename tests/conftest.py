@@ -12,20 +12,10 @@ import pytest
 # Where other tests find what another library's network is (`case`).
 sys.path.append(str(Path(__file__).with_name("references")))
 
-# Files whose tests share what takes long to make: one worker runs all of them.
-TOGETHER = (
-    "apps/test_serve.py",
-    "apps/test_serve_abuse.py",
-    "apps/test_serve_folder.py",
-    "apps/test_serve_limits.py",
-    "ladder/test_backends.py",
-    "ladder/test_save.py",
-    "ladder/test_xla.py",
-    "training/test_adversarial.py",
-    "training/test_kinds.py",
-    "training/test_regression_run.py",
-    "training/test_tuning.py",
-)
+# What shares things that take long to make, beyond one file: one worker runs all of it.
+TOGETHER = ("tests/apps/test_serve", "tests/export/")
+# The ladder's files that compare with a process of their own, for all networks at once.
+WHOLE = ("test_backends.py", "test_save.py", "test_xla.py")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Networks that run once are not worth optimising: XLA compiles them two to three times as fast.
@@ -52,7 +42,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Sends to one worker what shares something: a file of `TOGETHER`, or one tiny network.
+    """Sends to one worker what shares something: a file, some of `TOGETHER`, or a tiny network.
 
     The ladder builds, exports and trains a network once for all tests that ask for it, in a
     process; on two workers it would do so twice.
@@ -62,10 +52,10 @@ def pytest_xdist_make_scheduler(config, log):
     class Together(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file, _, test = nodeid.partition("::")
-            if file.endswith(TOGETHER):
-                return file
             case = re.search(r"\[(?:.*-)?(\w+)\]$", test)
-            return f"{network(case[1])}" if "ladder/" in file and case else nodeid
+            if "ladder/" in file and not file.endswith(WHOLE) and case:
+                return network(case[1])
+            return next((group for group in TOGETHER if file.startswith(group)), file)
 
     return Together(config, log)
 

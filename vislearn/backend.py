@@ -1,11 +1,12 @@
 """The one place that knows TensorFlow from JAX."""
 
 import contextlib
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+
+from vislearn.cores import usable_cores
 
 FLOAT32 = "float32"
 BFLOAT16 = "mixed_bfloat16"
@@ -52,10 +53,10 @@ def describe() -> str:
         import tensorflow as tf
 
         devices = [device.device_type for device in tf.config.list_physical_devices()]
-        return f"tensorflow {tf.__version__} on {', '.join(devices)}, {os.cpu_count()} CPU cores"
+        return f"tensorflow {tf.__version__} on {', '.join(devices)}, {usable_cores()} CPU cores"
     import jax
 
-    return f"jax {jax.__version__} on {jax.devices()[0].device_kind}, {os.cpu_count()} CPU cores"
+    return f"jax {jax.__version__} on {jax.devices()[0].device_kind}, {usable_cores()} CPU cores"
 
 
 def divide_cpu(count: int) -> None:

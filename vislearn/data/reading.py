@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import functools
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from vislearn.cores import usable_cores
 from vislearn.data.images import MAX_PIXELS, Fit, ImageError, fit_image, plan_fit, read_image
 
 # A file, the content of one, or the pixels themselves: (height, width, 1 or 3) uint8.
@@ -115,12 +115,12 @@ class Images:
             for place in places:
                 found[place] = self.format.read(self.sources[indices[place]])
 
-        list(self._pool.map(fill, np.array_split(np.arange(len(indices)), _workers())))
+        list(self._pool.map(fill, np.array_split(np.arange(len(indices)), usable_cores())))
         return found
 
     @functools.cached_property
     def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(_workers(), thread_name_prefix="vislearn-images")
+        return ThreadPoolExecutor(usable_cores(), thread_name_prefix="vislearn-images")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,7 +205,7 @@ def read_images(
 
 def _decoded(sources, format: Format) -> Iterator[tuple[np.ndarray, tuple[int, int]] | ImageError]:
     """The image of each source in order and its own size, or the reason why there is none."""
-    pool = ThreadPoolExecutor(_workers(), thread_name_prefix="vislearn-images")
+    pool = ThreadPoolExecutor(usable_cores(), thread_name_prefix="vislearn-images")
     chunks = [sources[start : start + _CHUNK] for start in range(0, len(sources), _CHUNK)]
     try:
         for images in pool.map(functools.partial(_read_chunk, format=format), chunks):
@@ -239,7 +239,3 @@ def _allocate(count: int, shape: tuple[int, ...], cache: str) -> np.ndarray | No
 def _describe(sources, index: int, shape: tuple[int, ...]) -> str:
     name = sources[index] if isinstance(sources[index], Path) else f"image {index}"
     return f"{name} has {shape[1]} x {shape[0]}"
-
-
-def _workers() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -1,12 +1,12 @@
 """Every format of a package side by side: size, start, latency, throughput, memory, metrics."""
 
 import dataclasses
-import os
 import platform
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from vislearn.cores import usable_cores
 from vislearn.export.card import figure
 from vislearn.export.evaluation import evaluate_package
 from vislearn.export.package import (
@@ -198,7 +198,7 @@ def benchmark_package(
     return Benchmark(
         directory,
         manifest["name"],
-        f"{platform.machine()} with {os.cpu_count()} cores",
+        f"{platform.machine()} with {usable_cores()} cores",
         images,
         task_of(manifest).metric,
         tuple(

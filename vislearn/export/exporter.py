@@ -7,7 +7,6 @@ import difflib
 import fnmatch
 import importlib.metadata
 import json
-import os
 import platform
 import shutil
 import time
@@ -19,6 +18,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from vislearn.cores import usable_cores
 from vislearn.export import parity
 from vislearn.export.attached import attach
 from vislearn.export.budget import loss_notes, over_budget, sensitivity
@@ -448,7 +448,7 @@ def _write_texts(folder: Path, report: ExportReport, task: Task, about: dict[str
         "formats": [dataclasses.asdict(row) for row in report.rows],
         "metric": task.metric,
         "parity": {"samples": report.samples, "tolerance": TOLERANCE},
-        "measured_on": f"{platform.machine()} with {os.cpu_count()} cores, "
+        "measured_on": f"{platform.machine()} with {usable_cores()} cores, "
         f"{default_threads()} threads",
         "notes": list(report.notes),
         "versions": _versions(),

@@ -5,7 +5,6 @@ A runtime is called with a dictionary of arrays, for most models `image`, uint8
 imports TensorFlow.
 """
 
-import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vislearn.cores import usable_cores
 from vislearn.export.quiet import quiet
 from vislearn.tasks.base import Arrays
 
@@ -115,7 +115,7 @@ def open_runtime(path: Path, format: str, threads: int | None = None, batch: int
 
 def default_threads() -> int:
     """One a core and at most four: more do not help a single small image."""
-    return min(4, os.cpu_count() or 1)
+    return min(4, usable_cores())
 
 
 def run_in_chunks(runtime: Callable, inputs: Arrays, batch_size: int) -> Arrays:

@@ -7,7 +7,6 @@ change it in between, and a file that is overwritten in place does not change un
 import asyncio
 import contextlib
 import logging
-import os
 import re
 import shutil
 import tempfile
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from vislearn.cores import usable_cores
 from vislearn.export.package import (
     FORMATS,
     LABELS,
@@ -214,7 +214,7 @@ def _threads(settings: Settings) -> int | None:
     """What is set, or a core less than there are: the event loop needs one, too."""
     if settings.threads is not None or settings.format == "savedmodel":
         return settings.threads
-    return max(1, min(default_threads(), (os.cpu_count() or 1) - 1))
+    return max(1, min(default_threads(), usable_cores() - 1))
 
 
 def _batch_sizes(manifest: dict[str, Any], settings: Settings) -> tuple[int, ...]:

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from vislearn.cores import usable_cores
 from vislearn.data import geometry
 from vislearn.data.augmentation import operations as described
 from vislearn.data.augmentation import policies
@@ -93,7 +94,7 @@ def transforms(augmentation: Augmentation, shape: tuple[int, int, int]) -> list[
 
 @functools.cache
 def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="vislearn-albumentations")
+    return ThreadPoolExecutor(usable_cores(), thread_name_prefix="vislearn-albumentations")
 
 
 class _Pipeline:
