@@ -9,7 +9,7 @@ from vislearn.cores import usable_cores
 pytestmark = pytest.mark.tensorflow
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="Linux sets the cores of processes")
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux sets cores")
 def test_what_a_container_allows():
     allowed = os.sched_getaffinity(0)
     assert usable_cores() == len(allowed)
