@@ -58,35 +58,31 @@ NETWORKS = sorted({representative(name) for name in MODELS})
 FAST = {min(n for n in NETWORKS if builder(n) is builder(network)) for network in NETWORKS}
 FAST |= {"resnet50", "resnet20_cifar"}
 
-# For `each_in_turn`: what JAX compiles for half a minute, anew at each rung.
-LONG_TO_COMPILE = (
-    "conditional_ddpm",
-    "efficientnet_b0",
-    "inception_resnet_v2",
-    "inception_v2",
-    "inception_v3",
-    "inception_v4",
-    "mvit_base",
-    "nasnet_large",
-    "nfnet_f0",
-    "xception",
-)
-LONG_TO_COMPILE_HERE = () if keras.backend.backend() == "tensorflow" else LONG_TO_COMPILE
+# One of each kind of block and of work, for rungs that take many seconds a network.
+TYPICAL = {
+    "cifar_cnn",
+    "conv_vae",
+    "convnext_base",
+    "dcgan",
+    "deep_phurie",
+    "densenet121",
+    "dinov2_base",
+    "gmlp_s16",
+    "mobilenet_v2",
+    "resnet20_cifar",
+    "retinanet",
+    "unet",
+}
+# JAX compiles for up to half a minute what TensorFlow runs as it comes.
+TRAINED = FAST if keras.backend.backend() == "tensorflow" else TYPICAL
 
 
-def each_in_turn(names, long=()):
-    """Parametrises a test that costs seconds: variants of a builder but one are slow tests.
-
-    Args:
-        names: Registry names.
-        long: Representatives of those of which even the one takes too long.
-    """
+def each_in_turn(names, fast=FAST):
+    """Parametrises a test that costs seconds: slow tests but for the networks that are `fast`."""
     return pytest.mark.parametrize(
         "name",
         [
-            name
-            if representative(name) in FAST and representative(name) not in long
-            else pytest.param(name, marks=pytest.mark.slow)
+            name if representative(name) in fast else pytest.param(name, marks=pytest.mark.slow)
             for name in names
         ],
     )

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 from rungs import (
-    LONG_TO_COMPILE,
     MODELS,
     OTHERS,
+    TYPICAL,
     assert_same,
     each_in_turn,
     inputs,
@@ -38,7 +38,7 @@ def jax_answers(request, tmp_path_factory):
 
 
 @pytest.mark.tensorflow
-@each_in_turn(MODELS, LONG_TO_COMPILE)
+@each_in_turn(MODELS, TYPICAL)
 def test_same_answer(name, jax_answers):
     network = representative(name)
     model = random_tiny(network)
@@ -46,7 +46,7 @@ def test_same_answer(name, jax_answers):
 
 
 @pytest.mark.tensorflow
-@each_in_turn(OTHERS, LONG_TO_COMPILE)
+@each_in_turn(OTHERS, TYPICAL)
 def test_same_losses(name, jax_answers):
     network = representative(name)
     found = losses_on_same_noise(network)

@@ -5,25 +5,22 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from rungs import MODELS, each_in_turn, inputs, random_tiny, representative, takes_pixels, task
+from rungs import (
+    MODELS,
+    TYPICAL,
+    each_in_turn,
+    inputs,
+    random_tiny,
+    representative,
+    takes_pixels,
+    task,
+)
 
 import vislearn
 
 pytestmark = pytest.mark.tensorflow
 
 FORMATS = ("savedmodel", "litert", "onnx")
-# A quarter of a minute and more each; others of their families or blocks are fast tests.
-LONG = (
-    "conditional_ddpm",
-    "efficientnet_b0",
-    "inception_resnet_v2",
-    "inception_v2",
-    "inception_v3",
-    "inception_v4",
-    "mvit_base",
-    "nasnet_large",
-    "resnet50_v2",
-)
 
 
 @functools.cache
@@ -43,7 +40,7 @@ def reports(name: str) -> dict:
     return found
 
 
-@each_in_turn(MODELS, LONG)
+@each_in_turn(MODELS, TYPICAL)
 def test_every_format_answers_as_keras(name):
     found = reports(representative(name))
     assert found

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from rungs import (
     CLASSIFIERS,
-    LONG_TO_COMPILE_HERE,
     MODELS,
     OTHERS,
+    TRAINED,
+    TYPICAL,
     each_in_turn,
     example,
     randomise,
@@ -58,7 +59,7 @@ def unmoved(name: str) -> list[str]:
     ]
 
 
-@each_in_turn(MODELS, LONG_TO_COMPILE_HERE)
+@each_in_turn(MODELS, TRAINED)
 def test_every_weight_learns(name):
     still = unmoved(representative(name))
     assert [path for path in still if not path.endswith(tuple(WITHOUT_GRADIENT))] == []
@@ -89,28 +90,6 @@ FITS = {
     "squeezenet": (15, 16, 3e-3),
 }
 DEFAULT = (6, 32, 5e-3)
-# A quarter of a minute and more each; their blocks have others that learn in seconds.
-LONG = (
-    "dinov2_base",
-    "efficientnet_b0",
-    "googlenet",
-    "inception_resnet_v2",
-    "inception_v2",
-    "inception_v3",
-    "inception_v4",
-    "mobilenet_v2",
-    "mobilenet_v3_large",
-    "mvit_base",
-    "nasnet_large",
-    "nfnet_f0",
-    "performer_vit_small",
-    "residual_adapter_resnet26",
-    "resnet50",
-    "resnet50_v2",
-    "resnext50_32x4d",
-    "swin_base",
-    "xception",
-)
 
 
 @functools.cache
@@ -133,7 +112,7 @@ def accuracy(name: str) -> float:
     keras.backend.backend() != "tensorflow",
     reason="one step of each network is asked of the other backends: compiling them takes minutes",
 )
-@each_in_turn(CLASSIFIERS, LONG)
+@each_in_turn(CLASSIFIERS, TYPICAL)
 def test_reads_digits(name):
     assert accuracy(representative(name)) >= BAR
 
@@ -169,7 +148,7 @@ def losses(name: str, rates: tuple) -> list[dict[str, float]]:
     return [step(built, name, example(name)) for _ in range(STEPS)]
 
 
-@each_in_turn(OTHERS)
+@each_in_turn(OTHERS, TYPICAL)
 def test_the_loss_falls(name):
     for part, share, rates in FALLS.get(vislearn.model_info(name).family, [("loss", 0.8, {})]):
         values = [row[part] for row in losses(representative(name), tuple(rates.items()))]

@@ -5,8 +5,8 @@ import functools
 import keras
 import numpy as np
 from rungs import (
-    LONG_TO_COMPILE_HERE,
     MODELS,
+    TRAINED,
     each_in_turn,
     every_model,
     example,
@@ -47,7 +47,7 @@ def trained(name: str) -> tuple[dict, list[np.ndarray], list[np.ndarray], list[n
     return losses, answers, before, built.get_weights()
 
 
-@each_in_turn(MODELS, LONG_TO_COMPILE_HERE)
+@each_in_turn(MODELS, TRAINED)
 def test_trains_in_bfloat16(name):
     losses, answers, before, after = trained(representative(name))
     assert losses

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from rungs import (
-    LONG_TO_COMPILE_HERE,
     MODELS,
+    TRAINED,
     assert_same,
     each_in_turn,
     inputs,
@@ -34,7 +34,7 @@ def reloaded(request, tmp_path_factory):
     return {name: load_arrays(folder / f"{name}.answers.npz") for name in networks}
 
 
-@each_in_turn(MODELS, LONG_TO_COMPILE_HERE)
+@each_in_turn(MODELS, TRAINED)
 def test_same_answer(name, reloaded):
     network = representative(name)
     model = random_tiny(network)

@@ -91,7 +91,7 @@ def test_the_whole_sampler_is_exported(format, tmp_path):
     from vislearn.export.convert import Endpoint
     from vislearn.export.runtimes import RUNTIMES
 
-    task = Diffusion(CLASSES, "diffusion", steps=50, guidance=1.0)
+    task = Diffusion(CLASSES, "diffusion", steps=10, guidance=1.0)
     model = network(3)
     signature = task.signatures(model)[0]
     inputs = signature.samples(3)
@@ -103,5 +103,5 @@ def test_the_whole_sampler_is_exported(format, tmp_path):
         endpoint.write_onnx(file)
     comparison = task.compare(called(signature, inputs), RUNTIMES[format](file)(inputs))
     assert comparison.max_difference["image"] <= 1e-4
-    # One graph of one pass: fifty copies of it would be fifty times as large.
+    # One graph of one pass: ten copies of it would be ten times as large.
     assert file.stat().st_size < 4 * model.count_params() + 300_000

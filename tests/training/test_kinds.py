@@ -64,8 +64,8 @@ def tiny_shapes():
 @pytest.fixture(
     scope="module",
     params=[
-        # Minutes: its U-Net has attention, and its samples take many steps.
-        pytest.param(kind, marks=pytest.mark.slow) if kind == "ddpm" else kind
+        # Minutes: a U-Net with attention whose samples take many steps, and a detector.
+        pytest.param(kind, marks=pytest.mark.slow) if kind in ("ddpm", "retinanet") else kind
         for kind in KINDS
     ],
 )
