@@ -88,17 +88,6 @@ def each_in_turn(names, fast=FAST):
     )
 
 
-def each(names):
-    """Parametrises a cheap test over models.
-
-    On another backend than the default one this is `each_in_turn`: what can differ there are the
-    operations of the builder, and its variants have the same.
-    """
-    if keras.backend.backend() != "tensorflow":
-        return each_in_turn(names)
-    return pytest.mark.parametrize("name", names)
-
-
 def selected(request) -> list[str]:
     """The networks that the selected tests of a module ask for."""
     return sorted(
@@ -110,8 +99,11 @@ def selected(request) -> list[str]:
     )
 
 
-every_model = each(MODELS)
-every_classifier = each(CLASSIFIERS)
+every_model = pytest.mark.parametrize("name", MODELS)
+every_network = each_in_turn(MODELS)
+every_classifier = each_in_turn(CLASSIFIERS)
+# What can differ on JAX are the operations of a builder, and of those its tiny network has all.
+every_published = every_model if FAST is TRAINED else each_in_turn(MODELS, TYPICAL)
 
 
 @functools.cache

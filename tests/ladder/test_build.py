@@ -9,7 +9,8 @@ from rungs import (
     MODELS,
     assert_same,
     every_classifier,
-    every_model,
+    every_network,
+    every_published,
     inputs,
     outputs,
     published,
@@ -26,7 +27,7 @@ every_pixel_model = pytest.mark.parametrize("name", [n for n in MODELS if takes_
 UNKNOWN = {"no_such_option": 1}
 
 
-@every_model
+@every_published
 def test_published(name):
     info = vislearn.model_info(name)
     model = published(name)
@@ -49,7 +50,7 @@ def test_published(name):
         assert picture == info.input_shape
 
 
-@every_model
+@every_published
 def test_flat_and_named_by_path(name):
     model = published(name)
     assert isinstance(model, keras.Model)
@@ -57,13 +58,17 @@ def test_flat_and_named_by_path(name):
         assert not isinstance(layer, keras.Model), f"{layer.name} is a model in the model"
         # `conv`, `stage1_block2_conv1`; levels such as C5 and P3 are the exception.
         assert re.fullmatch(r"([a-z]+[0-9]*|[CP]\d)(_[a-z0-9]+|_P\d)*", layer.name)
-    # A layer that nobody named gets a number that goes up from model to model.
+
+
+@every_network
+def test_layers_are_named_alike_each_time(name):
+    """A layer that nobody named would get a number that goes up from model to model."""
     assert [layer.name for layer in tiny(name).layers] == [
         layer.name for layer in tiny(name).layers
     ]
 
 
-@every_model
+@every_network
 def test_tiny(name):
     model = random_tiny(name)
     assert model.count_params() < 400_000
@@ -104,7 +109,7 @@ def test_preprocessing_is_in_the_model(name):
     assert_same(outputs(raw, scaled), outputs(model, pixels))
 
 
-@every_model
+@every_network
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -125,7 +130,7 @@ def test_wrong_arguments(name, wrong, message):
         tiny(name, **wrong)
 
 
-@every_model
+@every_network
 def test_smallest_image(name):
     """One pixel: either too small, in words, or an answer."""
     channels = vislearn.model_info(name).tiny["input_shape"][-1]

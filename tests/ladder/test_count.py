@@ -1,14 +1,14 @@
 """Rung: as many parameters as published, exactly, and as many multiply-adds, to one per cent."""
 
 import pytest
-from rungs import every_model, published, tiny
+from rungs import every_network, every_published, published, tiny
 
 import vislearn
 from vislearn.catalogue import Counts, build_shapes, counts
 from vislearn.multiply_adds import count_multiply_adds
 
 
-@every_model
+@every_published
 def test_parameters(name):
     info = vislearn.model_info(name)
     if info.reference_params is None:
@@ -16,7 +16,7 @@ def test_parameters(name):
     assert published(name).count_params() == info.reference_params
 
 
-@every_model
+@every_published
 def test_multiply_adds(name):
     count = count_multiply_adds(published(name))
     assert count > 0
@@ -25,14 +25,14 @@ def test_multiply_adds(name):
         assert count / 1e9 == pytest.approx(reference, rel=0.01)
 
 
-@every_model
+@every_published
 def test_stored_counts(name):
     """What `vislearn models` shows; `python -m vislearn.catalogue` writes them anew."""
     model = published(name)
     assert counts(name) == Counts(model.count_params(), count_multiply_adds(model))
 
 
-@every_model
+@every_network
 def test_shapes_without_values_count_the_same(name):
     """What `published` relies on."""
     shapes, values = build_shapes(name, **vislearn.model_info(name).tiny), tiny(name)

@@ -8,7 +8,7 @@ from rungs import (
     MODELS,
     TRAINED,
     each_in_turn,
-    every_model,
+    every_network,
     example,
     inputs,
     outputs,
@@ -25,7 +25,7 @@ from vislearn.training.recipes import Recipe
 EAGERLY = keras.backend.backend() == "tensorflow"
 
 
-@every_model
+@every_network
 def test_builds_in_bfloat16(name):
     with precision(BFLOAT16):
         model = tiny(name)
