@@ -12,8 +12,18 @@ pytestmark = pytest.mark.tensorflow
 
 # Claims that are wrong as they are made: with one lambda, decay and penalty differ for momentum.
 REFUTED = ("weight_decay_vs_l2",)
-# A quarter of a minute each: several trainings of networks that take long to compile.
-LONG = ("nfnet_agc", "random_labels", "residual_vs_plain", "transfer_learning")
+# Ten seconds and more each: several trainings, of networks that take long to compile.
+LONG = (
+    "augmentation_table",
+    "cifar_ablation",
+    "dropout_mnist",
+    "early_late_dropout",
+    "ensemble_gain",
+    "nfnet_agc",
+    "random_labels",
+    "residual_vs_plain",
+    "transfer_learning",
+)
 NAMES = [one.name for one in list_experiments()]
 IN_TURN = [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in NAMES]
 

@@ -441,6 +441,7 @@ def test_on_another_backend_the_error_says_what_to_do(tmp_path):
     assert left_in(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_an_int8_detector_decodes_in_float(tmp_path):
     """In int8, overlaps of boxes would be divided by zero, and coordinates have 256 values."""
     info = vislearn.model_info("retinanet")

@@ -18,6 +18,11 @@ pytestmark = pytest.mark.tensorflow
 
 SCRIPT = Path(__file__).with_name("replicas.py")
 every_way = pytest.mark.parametrize("way", ["tensorflow", "jax", "jax_hosts"])
+# Half a minute each, of which hosts are the most that can go wrong.
+hosts_in_turn = pytest.mark.parametrize(
+    "way",
+    [*(pytest.param(way, marks=pytest.mark.slow) for way in ("tensorflow", "jax")), "jax_hosts"],
+)
 
 
 def free_port() -> int:
@@ -52,7 +57,7 @@ def trained(way: str, network: str, folder: Path, seconds: int) -> list[dict[str
     return found
 
 
-@every_way
+@hosts_in_turn
 def test_a_small_network_is_the_same(way, tmp_path):
     """With batch normalisation, clipping, and a validation batch that nobody can divide."""
     rng = np.random.default_rng(0)
