@@ -13,13 +13,12 @@ import pytest
 import vislearn
 
 WEB = Path(__file__).parents[2] / "apps" / "web"
-SAVED = WEB.parents[1] / "saved_models"
 STORED = json.loads((WEB / "tests" / "answers.json").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("package", sorted({item["package"] for item in STORED}))
 def test_stored_answers_are_those_of_python(package):
-    predictor = vislearn.load_predictor(SAVED / package)
+    predictor = vislearn.load_predictor(WEB / "tests" / "packages" / package)
     for item in STORED:
         if item["package"] != package:
             continue
@@ -35,8 +34,8 @@ def test_stored_answers_are_those_of_python(package):
 
 
 def test_stored_detections_and_masks_are_no_empty_ones():
-    boxes = [item for item in STORED if item["package"] == "shapes_detector"]
-    masks = [item for item in STORED if item["package"] == "shapes_segmenter"]
+    boxes = [item for item in STORED if item["package"] == "shapes_boxes"]
+    masks = [item for item in STORED if item["package"] == "shapes_masks"]
     assert min(max(item["answers"]["scores"]) for item in boxes) > 0.3
     assert min(len({*item["answers"]["mask"]}) for item in masks) > 1
 

@@ -9,7 +9,7 @@ import { PATIENCE, startBrowser } from "./browser.js";
 import { writeThree } from "./screenshots.js";
 
 const HERE = import.meta.dirname;
-const PACKAGES = join(HERE, "../../../saved_models");
+const PACKAGES = join(HERE, "packages");
 const TOLERANCE = 1e-3;
 
 let site, page, fetched;
@@ -89,7 +89,7 @@ describe("modes", () => {
   });
 
   it("draws boxes of at least a score", async () => {
-    await open("shapes_detector");
+    await open("shapes_boxes");
     await answered(() => page.setInputFiles("#file", picture("shapes.png")));
     const { scores } = await saved();
     const rows = page.locator("#found li");
@@ -100,7 +100,7 @@ describe("modes", () => {
   });
 
   it("colours the pixels of each class", async () => {
-    await open("shapes_segmenter");
+    await open("shapes_masks");
     await answered(() => page.setInputFiles("#file", picture("shapes.png")));
     const { mask } = await saved();
     assert.equal(await page.locator("#found li").count(), new Set(mask).size);
@@ -113,7 +113,7 @@ describe("modes", () => {
   });
 
   it("makes another picture for each code", async () => {
-    await open("mnist_generator/decoder");
+    await open("digits_vae");
     await page.locator("#save").waitFor();
     const before = await saved();
     await answered(() => page.getByRole("button", { name: "Draw again" }).click());
@@ -121,7 +121,7 @@ describe("modes", () => {
   });
 
   it("answers what the camera shows, until it is stopped", async () => {
-    await open("shapes_segmenter");
+    await open("shapes_masks");
     await page.getByLabel("Camera").press("Space");
     await page.locator("#time", { hasText: "an answer" }).waitFor();
     const live = () => page.locator("#video").evaluate((video) => video.srcObject !== null);
@@ -140,7 +140,7 @@ describe("packages", () => {
   afterEach(() => rmSync(folder, { recursive: true }));
 
   it("opens one from this device", async () => {
-    await open("shapes_detector");
+    await open("shapes_boxes");
     await page.setInputFiles("#folder", folder);
     await page.locator("#about", { hasText: "classification" }).waitFor();
     await answered(() => page.setInputFiles("#file", picture("digit.png")));
@@ -148,7 +148,7 @@ describe("packages", () => {
   });
 
   it("takes folders and pictures that are dropped on it", async () => {
-    await open("shapes_detector");
+    await open("shapes_boxes");
     await drop(folder);
     await page.locator("#about", { hasText: "classification" }).waitFor();
     await answered(() => drop(picture("digit.png")));
@@ -160,13 +160,13 @@ describe("packages", () => {
     const content = readFileSync(file);
     content[content.length - 1] ^= 1;
     writeFileSync(file, content);
-    await open("shapes_detector");
+    await open("shapes_boxes");
     await page.setInputFiles("#folder", folder);
     await alert("sha256");
   });
 
   it("refuses what it can't read, and goes on with what it has", async () => {
-    await open("shapes_detector");
+    await open("shapes_boxes");
     await page.setInputFiles("#file", join(PACKAGES, "digits", "labels.txt"));
     await alert("labels.txt is no picture");
     rmSync(join(folder, "model.json"));

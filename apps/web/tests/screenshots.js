@@ -24,16 +24,16 @@ export async function writeThree(page) {
 
 const SHOTS = {
   draw: { package: "digits", act: writeThree },
-  boxes: { package: "shapes_detector", file: "shapes.png" },
-  masks_dark: { package: "shapes_segmenter", file: "shapes.png", dark: true },
-  latent_dark: { package: "mnist_generator/decoder", dark: true },
-  camera: { package: "shapes_segmenter", act: (page) => page.getByLabel("Camera").press("Space") },
-  narrow: { package: "shapes_detector", file: "shapes_wide.png", width: 390 },
+  boxes: { package: "shapes_boxes", file: "shapes.png" },
+  masks_dark: { package: "shapes_masks", file: "shapes.png", dark: true },
+  latent_dark: { package: "digits_vae", dark: true },
+  camera: { package: "shapes_masks", act: (page) => page.getByLabel("Camera").press("Space") },
+  narrow: { package: "shapes_boxes", file: "shapes_wide.png", width: 390 },
   narrow_dark: { package: "digits", act: writeThree, width: 390, dark: true },
 };
 
 if (import.meta.filename === process.argv[1]) {
-  const site = await startBrowser(process.env.PACKAGES ?? join(HERE, "../../../saved_models"));
+  const site = await startBrowser(process.env.PACKAGES ?? join(HERE, "packages"));
   const wanted = process.argv.slice(2);
   for (const [name, shot] of Object.entries(SHOTS)) {
     if (wanted.length && !wanted.includes(name)) continue;

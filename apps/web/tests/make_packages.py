@@ -1,31 +1,79 @@
-"""Makes what the page is tested with: pictures, and Python's answers to them.
+"""Makes what the page is tested with: four small packages, pictures, and Python's answers to them.
 
-    .venv/bin/python apps/web/tests/make_answers.py
+    .venv/bin/python apps/web/tests/make_packages.py [PACKAGE ...]
 
-The packages are those below `saved_models/`; make the answers anew when one of them is. So the
-tests of the page need no Python, and `tests/apps/test_web.py` checks that the stored answers are
-still those of `load_predictor`.
+Each network is small, trained for some minutes on the embedded data sets, and kept here with its
+answers, 275 kB compressed: so the tests of the page need no Python. `tests/apps/test_web.py` checks
+that the stored answers are still those of `load_predictor`.
 """
 
 import base64
 import itertools
 import json
+import shutil
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 import vislearn
+from vislearn.commands import export_run
 from vislearn.data import shapes
 from vislearn.data.images import RESIZE_MODES, fit_image
+from vislearn.training import train
 
 HERE = Path(__file__).parent
-PACKAGES, PICTURES = HERE.parents[2] / "saved_models", HERE / "pictures"
+PACKAGES, PICTURES = HERE / "packages", HERE / "pictures"
 
-# By package, the names of the pictures that it is asked about.
-ASKED = {"digits": "digit*", "shapes_detector": "shapes*", "shapes_segmenter": "shapes*"}
-GENERATOR = "mnist_generator/decoder"
-CODES = np.round(np.random.default_rng(0).normal(size=(3, 8)), 2)  # steps of the page's sliders
+# By the name of the package: arguments of `train`.
+NETWORKS = {
+    "digits": {
+        "model": "resnet20_cifar",
+        "data": "digits",
+        "options": {"depth": 8, "width": 8},
+        "epochs": 30,
+    },
+    "digits_vae": {
+        "model": "conv_vae",
+        "data": "digits",
+        "options": {"width": 8, "hidden": 32, "latent": 4},
+        "epochs": 60,
+    },
+    "shapes_boxes": {
+        "model": "retinanet",
+        "data": "shapes/64",
+        "options": {
+            "backbone_options": {"width": 4, "repeats": (1, 1, 1, 1)},
+            "levels": ("C3", "C4"),
+            "extra_levels": 0,
+            "fpn_channels": 16,
+            "head_depth": 1,
+            "norm": "batch",
+            "anchor_sizes": (16, 32),
+        },
+        "epochs": 24,
+    },
+    "shapes_masks": {
+        "model": "unet",
+        "data": "shapes/64",
+        "options": {"filters": 4, "depth": 2, "padding": "same", "norm": "batch"},
+        "learning_rate": 8e-3,
+        "epochs": 8,
+    },
+}
+CODES = np.round(np.random.default_rng(0).normal(size=(3, 4)), 2)  # steps of the page's sliders
+
+
+def make_package(name: str, model: str, **options) -> None:
+    """Trains a network and exports its LiteRT file."""
+    with tempfile.TemporaryDirectory() as folder:
+        train(model, out=f"{folder}/run", quiet=True, **options)
+        export_run(f"{folder}/run", f"{folder}/{name}", formats=("litert",), quantize=None)
+        made = Path(folder) / name
+        shutil.rmtree(PACKAGES / name, ignore_errors=True)
+        shutil.copytree(made / "decoder" if (made / "decoder").is_dir() else made, PACKAGES / name)
 
 
 def make_pictures() -> None:
@@ -39,7 +87,7 @@ def make_pictures() -> None:
 
     own, other = (
         Image.fromarray(shapes.draw_scene(shapes.CONFIGS[name], "test", number).image)
-        for name, number in (("96", 1), ("128", 2))
+        for name, number in (("64", 1), ("128", 2))
     )
     own.save(PICTURES / "shapes.png")
     other.crop((0, 10, 128, 110)).save(PICTURES / "shapes_wide.png")
@@ -52,16 +100,20 @@ def make_pictures() -> None:
 def make_answers() -> list[dict]:
     """What `load_predictor` says of every picture, and of every code."""
     found = []
-    for package, pattern in ASKED.items():
+    for package, patterns in (
+        ("digits", "digit*"),
+        ("shapes_boxes", "shapes*"),
+        ("shapes_masks", "shapes*"),
+    ):
         predictor = vislearn.load_predictor(PACKAGES / package)
-        for picture in sorted(PICTURES.glob(pattern)):
+        for picture in sorted(PICTURES.glob(patterns)):
             answers = predictor.predict_files([picture])[0].answers
             found.append({"package": package, "picture": picture.name, "answers": answers})
-    predictor = vislearn.load_predictor(PACKAGES / GENERATOR)
+    predictor = vislearn.load_predictor(PACKAGES / "digits_vae")
     for code in CODES:
         images = predictor.predict(code[np.newaxis].astype(np.float32))
         answers = {name: value[0] for name, value in images.items()}
-        found.append({"package": GENERATOR, "latent": code.tolist(), "answers": answers})
+        found.append({"package": "digits_vae", "latent": code.tolist(), "answers": answers})
     for item in found:
         item["answers"] = {
             name: np.round(value.astype(float), 4).ravel().tolist()
@@ -94,6 +146,8 @@ def write_lines(path: Path, items: list[dict]) -> None:
 
 
 def main() -> None:
+    for name in sys.argv[1:] or NETWORKS:
+        make_package(name, **NETWORKS[name])
     make_pictures()
     write_lines(HERE / "fits.json", make_fits())
     write_lines(HERE / "answers.json", make_answers())
