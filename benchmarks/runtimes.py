@@ -91,7 +91,8 @@ def main() -> None:
             sizes = export(name, Path(folder) / name)
             times = measure(Path(folder) / name, options)
         rows.append({"model": name, "threads": options.threads, "bytes": sizes, "ms": times})
-    table = Table("model", title=f"One picture, {options.threads} threads, ms: median (range)")
+    table = Table(title=f"One picture, {options.threads} threads, ms: median (range)")
+    table.add_column("model", no_wrap=True)
     for head in ("LiteRT", "ONNX Runtime", "LiteRT / ONNX", "LiteRT int8", "int8 / float size"):
         table.add_column(head, justify="right", no_wrap=True)
     for row in rows:
