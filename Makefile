@@ -25,9 +25,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: setup
 	@rm -rf runs/digits
 	$(BIN)/vislearn train resnet20_cifar --data digits --out runs/digits --epochs 40 --learning-rate 0.2
-	$(BIN)/vislearn export runs/digits --out build/digits --overwrite
-	$(BIN)/vislearn evaluate runs/digits build/digits --data digits
-	$(BIN)/vislearn predict build/digits --data digits --count 24 --out runs/digits/predictions.png
+	$(BIN)/vislearn export runs/digits --out saved_models/digits --overwrite
+	$(BIN)/vislearn evaluate runs/digits saved_models/digits --data digits
+	$(BIN)/vislearn predict saved_models/digits --data digits --count 24 --out runs/digits/predictions.png
 
 # test-all: also the tests that take longer than a minute
 test: setup lint

@@ -448,14 +448,9 @@ def positive(text: str) -> int:
     return number
 
 
-def usable_cores() -> int:
-    """The cores that this process may run on, of which a container may allow only some."""
-    allowed = getattr(os, "sched_getaffinity", None)
-    return len(allowed(0)) if allowed else os.cpu_count() or 1
-
-
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     overview, _, details = __doc__.partition("\n")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     parser = argparse.ArgumentParser(
         description=overview, epilog=details, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -464,7 +459,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--stdin", choices=("images", "paths"), help="what comes on stdin")
     parser.add_argument("--camera", help="number of a camera, or a film (needs opencv)")
     parser.add_argument("--format", default="litert", help="litert, litert_int8 ...")
-    parser.add_argument("--threads", type=positive, default=min(4, usable_cores()))
+    parser.add_argument("--threads", type=positive, default=min(4, cores or 1))
     parser.add_argument("--top", type=positive, default=3, help="answers an image")
     parser.add_argument("--score", type=float, default=0.3, help="least score of a detection")
     parser.add_argument("--draw", type=Path, help="folder for pictures with the answers")

@@ -73,8 +73,9 @@ TYPICAL = {
     "retinanet",
     "unet",
 }
+ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 # JAX compiles for up to half a minute what TensorFlow runs as it comes.
-TRAINED = FAST if keras.backend.backend() == "tensorflow" else TYPICAL
+TRAINED = FAST if ON_TENSORFLOW else TYPICAL
 
 
 def each_in_turn(names, fast=FAST):
@@ -103,7 +104,7 @@ every_model = pytest.mark.parametrize("name", MODELS)
 every_network = each_in_turn(MODELS)
 every_classifier = each_in_turn(CLASSIFIERS)
 # What can differ on JAX are the operations of a builder, and of those its tiny network has all.
-every_published = every_model if FAST is TRAINED else each_in_turn(MODELS, TYPICAL)
+every_published = every_model if ON_TENSORFLOW else each_in_turn(MODELS, TYPICAL)
 
 
 @functools.cache
