@@ -2,9 +2,9 @@
 
 Srivastava et al. 2014, table 2, fully connected networks that do not know of neighbours: the plain
 one, then with dropout, with ReLU, with bounded norms of the weights, and larger. The paper trains
-for about a million steps with momentum; here it is 30 epochs (12,660 steps of 128 images) of Adam
-with a cosine, and the best epoch by the 6,000 images held out. Pixels are dropped at 0.2 and hidden
-units at 0.5. The largest network has 4,096 units a layer, for which the paper gives 1.01%; the
+for about a million steps with momentum; here it is 25 epochs (5,275 steps of 256 images) of Adam
+with a cosine, in bfloat16, and the best epoch by the 6,000 images held out. Pixels are dropped at
+0.2 and hidden units at 0.5. The largest network has 4,096 units a layer, for which the paper gives 1.01%; the
 0.95% that the notes quote is of 8,192 units, 73 million weights.
 """
 
@@ -35,12 +35,12 @@ ROWS = {
     source="CS909 notes; Srivastava et al., JMLR 2014, table 2",
     expected="errors of 1.60, 1.35, 1.25, 1.06 and, with 4,096 units, 1.01% (8,192: 0.95%), after "
     "a million steps; one in ten thousand images is 0.01 and the spread about 0.1",
-    minutes=60,
+    minutes=25,
     quick="64 units, the 8x8 digits, and the first and fourth row: that the norms "
     "are bounded is checked, the errors are not.",
 )
 def dropout_mnist(context: Context) -> None:
-    rows, recipe = dict(ROWS), {"epochs": 30, "batch_size": 128, "learning_rate": 1e-3}
+    rows, recipe = dict(ROWS), {"epochs": 25, "batch_size": 256, "learning_rate": 1e-3}
     if context.quick:
         few = {"units": [64, 64]}
         rows = {name: (rows[name][0], {**rows[name][1], **few}) for name in [*rows][0:4:3]}
@@ -56,6 +56,7 @@ def dropout_mnist(context: Context) -> None:
             weight_decay=0.0,
             augment="none",
             patience=recipe["epochs"],
+            precision="float32" if context.quick else "mixed_bfloat16",
             **recipe,
         )
         for number, (name, (_, options)) in enumerate(rows.items(), start=1)
