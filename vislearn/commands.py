@@ -39,6 +39,7 @@ def export_run(
     """
     from vislearn.export import export_model
     from vislearn.training import Run
+    from vislearn.training.repeating import repeat_command
 
     run = Run.open(folder)
     model = run.model()
@@ -46,6 +47,7 @@ def export_run(
     task = run.task(**(task_options or {}))
     _check_classes(run.folder, run.config.classes, data)
     metadata = {
+        "command": repeat_command(run.config, folder),
         "model": run.config.model,
         "data": data.info.source,
         "images": dict(data.info.counts),

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from vislearn.selection import search
-from vislearn.selection.searches import Trial, _arguments, _command, _importance, _propose
+from vislearn.selection.searches import Trial, _arguments, _importance, _propose
 from vislearn.selection.space import parse_space
 from vislearn.training import Run
+from vislearn.training.repeating import train_command
 
 SPACE = ["learning_rate=log:1e-3..1e-1", "optimizer=sgd,adamw", "seed=0,1"]
 
@@ -139,7 +140,7 @@ def test_the_command_trains_with_what_was_found(monkeypatch):
         "task_option.schedule": "cosine",
     }
     expected = _arguments(training, params)
-    words = shlex.split(_command("lenet5", "my photos", expected))
+    words = shlex.split(train_command("lenet5", "my photos", "runs/best", expected))
     monkeypatch.setattr(sys, "argv", words)
     with pytest.raises(SystemExit) as end:
         cli.main()

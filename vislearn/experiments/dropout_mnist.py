@@ -4,8 +4,8 @@ Srivastava et al. 2014, table 2, fully connected networks that do not know of ne
 one, then with dropout, with ReLU, with bounded norms of the weights, and larger. The paper trains
 for about a million steps with momentum; here it is 25 epochs (5,275 steps of 256 images) of Adam
 with a cosine, in bfloat16, and the best epoch by the 6,000 images held out. Pixels are dropped at
-0.2 and hidden units at 0.5. The largest network has 4,096 units a layer, for which the paper gives 1.01%; the
-0.95% that the notes quote is of 8,192 units, 73 million weights.
+0.2 and hidden units at 0.5. The largest network has 4,096 units a layer, for which the paper gives
+1.01%; the 0.95% that the notes quote is of 8,192 units, 73 million weights.
 """
 
 import itertools

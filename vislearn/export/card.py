@@ -84,7 +84,7 @@ def write_card(manifest: dict[str, Any]) -> str:
             "",
             "## What it was trained on",
             "",
-            *([f"- {line}" for line in _facts(manifest["training"])] or ["Nothing was stated."]),
+            *_training(manifest["training"]),
             "",
             "## Limits",
             "",
@@ -94,6 +94,14 @@ def write_card(manifest: dict[str, Any]) -> str:
             "",
         ]
     )
+
+
+def _training(training: dict[str, Any]) -> list[str]:
+    """The command that trained it, and what else is known."""
+    command = training.get("command")
+    facts = {name: value for name, value in training.items() if name != "command"}
+    lines = [f"- {line}" for line in _facts(facts)] or ["Nothing was stated."]
+    return lines if command is None else ["```", command, "```", "", *lines]
 
 
 def _example(manifest: dict[str, Any], format: str) -> list[str]:

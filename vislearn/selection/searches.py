@@ -16,7 +16,6 @@ import dataclasses
 import importlib.util
 import itertools
 import json
-import shlex
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,12 +28,10 @@ from vislearn.selection.runs import Epochs, announce, finish, open_plan, progres
 from vislearn.selection.space import Choice, Range, Space, grid, parse_space
 from vislearn.training.callbacks import TrainingDiverged
 from vislearn.training.recipes import Recipe, default_recipe
+from vislearn.training.repeating import GROUPS, RECIPE_FIELDS, train_command
 
 METHODS = ("random", "grid", "bayesian")
 TRIALS = 20
-_FIELDS = {field.name for field in dataclasses.fields(Recipe)} - {"objective"}
-# Where a name with a dot goes, and the flag of `vislearn train` for it.
-_GROUPS = {"option": "options", "objective": "objective", "task_option": "task_options"}
 _RUNNING, _FINISHED, _DIVERGED = "running", "finished", "diverged"
 
 
@@ -201,7 +198,9 @@ def search(
         mode=mode,
         trials=tuple(done),
         importance=_importance(done, space, mode),
-        command=_command(model, data, _arguments(training, _ranking(done, mode)[0].params)),
+        command=train_command(
+            model, data, "runs/best", _arguments(training, _ranking(done, mode)[0].params)
+        ),
     )
     _write(result, space)
     console.print(result.table())
@@ -220,16 +219,16 @@ def _check_space(space: Space, training: Mapping[str, Any], recipe: Recipe) -> N
     """Finds names that nothing has, and values that no recipe takes, before any trial."""
     for name, each in space.items():
         group, dot, _ = name.partition(".")
-        if dot and group in _GROUPS:
+        if dot and group in GROUPS:
             continue
-        if name not in {*_FIELDS, "seed", "precision"}:
+        if name not in {*RECIPE_FIELDS, "seed", "precision"}:
             raise ValueError(
-                f"--space {name} is no field of the recipe {sorted(_FIELDS)}, neither seed nor "
-                f"precision, and begins with none of {[f'{group}.' for group in _GROUPS]}."
+                f"--space {name} is no field of the recipe {sorted(RECIPE_FIELDS)}, neither seed "
+                f"nor precision, and begins with none of {[f'{group}.' for group in GROUPS]}."
             )
         if name in training:
             raise ValueError(f"{name}={training[name]!r} is given, and also searched.")
-        if name in _FIELDS:
+        if name in RECIPE_FIELDS:
             for value in each.values if isinstance(each, Choice) else (each.low, each.high):
                 dataclasses.replace(recipe, **{name: value})  # Raises what is wrong with it.
 
@@ -266,7 +265,7 @@ def _arguments(training: Mapping[str, Any], params: Mapping[str, Any]) -> dict[s
     for name, value in params.items():
         group, dot, rest = name.partition(".")
         if dot:
-            found[_GROUPS[group]] = {**found.get(_GROUPS[group], {}), rest: value}
+            found[GROUPS[group]] = {**found.get(GROUPS[group], {}), rest: value}
         else:
             found[name] = value
     return found
@@ -312,31 +311,6 @@ def _line(trial: Trial, total: int, metric: str, best: Trial | None, kept: bool)
 
 def _short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
-def _command(model: str, data: str | Path, arguments: Mapping[str, Any]) -> str:
-    """`vislearn train ...` with these arguments of `train`."""
-    words = ["vislearn", "train", model, "--data", str(data), "--out", "runs/best"]
-    for name, value in arguments.items():
-        if name == "data_options":
-            if value.get("strict"):
-                words.append("--strict")
-            if "data_dir" in value:
-                words += ["--data-dir", str(value["data_dir"])]
-        elif name in _GROUPS.values():
-            flag = next(key for key, group in _GROUPS.items() if group == name)
-            for key, inner in value.items():
-                words += [f"--{flag.replace('_', '-')}", f"{key}={_plain(inner)}"]
-        elif name in _FIELDS:
-            words += ["--recipe", f"{name}={_plain(value)}"]
-        elif value is not None:
-            text = "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            words += [f"--{name.replace('_', '-')}", text]
-    return shlex.join(words)
-
-
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 # Optuna, for what it does better than a few lines: proposals that learn, and importances.
