@@ -43,7 +43,9 @@ const policy = {
       tag: "meta",
       attrs: {
         "http-equiv": "Content-Security-Policy",
-        content: "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; media-src mediastream:",
+        content:
+          "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src blob:; " +
+          "media-src mediastream:",
       },
       injectTo: "head-prepend",
     },

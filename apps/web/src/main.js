@@ -160,9 +160,8 @@ async function run() {
   const asked = waiting;
   waiting = undefined;
   if (asked.model !== model) return; // another package was opened meanwhile
-  const start = performance.now();
-  const answers = await model.run(asked.inputs);
-  times = [...times, performance.now() - start].slice(-TIMES);
+  const { answers, milliseconds } = await model.run(asked.inputs);
+  times = [...times, milliseconds].slice(-TIMES);
   shown = { ...asked, answers };
   show();
 }

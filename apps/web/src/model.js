@@ -1,12 +1,11 @@
 // An exported package: its manifest, and its LiteRT file made ready to run.
 
-import { loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";
 import { fixBatch } from "./fixed_batch.js";
 import { FORMATS } from "./formats.js";
+// Inside the page, so that the page's policy holds for it, too.
+import RuntimeWorker from "./worker.js?worker&inline";
 
 const FORMAT_VERSION = 2;
-
-let runtime; // the promise of LiteRT.js, which is loaded once
 
 /**
  * Opens a package.
@@ -21,7 +20,16 @@ export async function openPackage(read, format = "litert") {
   if (!manifest.files[file]) throw new Error(`The package ${manifest.name} holds no ${file}.`);
   const content = await read(file);
   await verify(content, file, manifest);
-  return new Model(manifest, format, await compile(content));
+  fixBatch(content);
+  const runtime = new Runtime();
+  try {
+    const wasm = new URL("wasm/", document.baseURI).href;
+    await runtime.do("open", { wasm, content }, [content]);
+  } catch (error) {
+    runtime.end();
+    throw error;
+  }
+  return new Model(manifest, format, runtime);
 }
 
 function readManifest(content) {
@@ -48,21 +56,49 @@ async function verify(content, file, manifest) {
     throw new Error(`${file} has not the sha256 that model.json states: export or copy it again.`);
 }
 
-async function compile(content) {
-  runtime ??= loadLiteRt(new URL("wasm/", document.baseURI).href);
-  await runtime;
-  fixBatch(content);
-  return loadAndCompile(new Uint8Array(content), { accelerator: "wasm" });
+/** A worker that does one task after the other. */
+class Runtime {
+  #worker = new RuntimeWorker();
+  #asked = new Map(); // by number, what settles the promise of a task
+  #count = 0;
+
+  constructor() {
+    this.#worker.onmessage = ({ data: { id, value, problem } }) => {
+      const { resolve, reject } = this.#asked.get(id);
+      this.#asked.delete(id);
+      if (problem === undefined) resolve(value);
+      else reject(new Error(problem));
+    };
+    this.#worker.onerror = ({ message }) => this.#fail(message || "The worker could not start.");
+  }
+
+  do(task, given, moved = []) {
+    return new Promise((resolve, reject) => {
+      const id = this.#count++;
+      this.#asked.set(id, { resolve, reject });
+      this.#worker.postMessage({ id, task, given }, moved);
+    });
+  }
+
+  end() {
+    this.#worker.terminate();
+    this.#fail("The package was closed.");
+  }
+
+  #fail(problem) {
+    for (const { reject } of this.#asked.values()) reject(new Error(problem));
+    this.#asked.clear();
+  }
 }
 
 /** A package that is ready to run; `manifest` is its `model.json`. */
 class Model {
-  #compiled;
+  #runtime;
 
-  constructor(manifest, format, compiled) {
+  constructor(manifest, format, runtime) {
     this.manifest = manifest;
     this.format = format;
-    this.#compiled = compiled;
+    this.#runtime = runtime;
   }
 
   /** `[height, width, channels]` if pictures go in, otherwise undefined. */
@@ -76,21 +112,18 @@ class Model {
    * Answers for one example.
    *
    * @param {Object<string, TypedArray>} inputs By name, without the batch axis.
-   * @returns {Promise<Object<string, TypedArray>>} Every output by name, without the batch axis.
+   * @returns {Promise<{answers: Object<string, TypedArray>, milliseconds: number}>} Every output by
+   *   name, without the batch axis, and the time that the network took.
    */
-  async run(inputs) {
-    const tensors = {};
-    for (const { name, shape } of this.manifest.inputs)
-      tensors[name] = new Tensor(inputs[name], [1, ...shape.slice(1)]);
-    const outputs = await this.#compiled.run(tensors);
-    const answers = {};
-    for (const { name } of this.manifest.outputs)
-      answers[name] = outputs[name].toTypedArray().slice();
-    for (const tensor of [...Object.values(tensors), ...Object.values(outputs)]) tensor.delete();
-    return answers;
+  run(inputs) {
+    const given = this.manifest.inputs.map(({ name, shape }) => [
+      name,
+      { values: inputs[name], shape: [1, ...shape.slice(1)] },
+    ]);
+    return this.#runtime.do("run", { inputs: Object.fromEntries(given) });
   }
 
   delete() {
-    this.#compiled.delete();
+    this.#runtime.end();
   }
 }
