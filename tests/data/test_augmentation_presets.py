@@ -19,6 +19,7 @@ from vislearn.data.augmentation import (
     get_augmentation,
     recorded,
 )
+from vislearn.data.augmentation.keypoints import mirrored_pairs
 
 pytestmark = pytest.mark.tensorflow
 
@@ -63,6 +64,7 @@ def test_descriptions_are_read_as_they_are_written(tmp_path):
         ({"operations": [{"erase": {"count": 1.5}}]}, "count=1.5 must be an integer"),
         ({"operations": [{"mixup": {"alpha": 0.01}}]}, "alpha=0.01 must be 0, or 0.05 to 100"),
         ({"operations": [{"scale_crop": {"crop": 300}}]}, "crop=300 must be at most"),
+        ({"operations": [{"flip": {"pairs": [[1, 2], [2, 3]]}}]}, "pairs=.* each in one pair"),
         ({"operations": [{"fancy_pca": {"eigenvalues": [1, 2]}}]}, "eigenvalues=.*three numbers"),
     ],
 )
@@ -118,6 +120,27 @@ def test_only_standard_mirrors_and_only_where_it_may(augment, flips, mirrors):
     moved = get_augmentation(augment, flips=flips)(example)["images"].numpy()
     falling = (moved[:, 16, 8] > moved[:, 16, 24]).mean()
     assert 0.2 < falling < 0.8 if mirrors else falling == 0
+
+
+def test_names_of_key_points_tell_what_a_mirror_exchanges():
+    person = ("nose", "left_eye", "right_eye", "Left-Hip", "right-hip", "brightleft", "left_ear")
+    for axis in ("horizontal", "vertical"):
+        assert mirrored_pairs(person, axis) == ((1, 2), (3, 4))
+    sides = ("centre", "left", "top", "right", "bottom")
+    assert mirrored_pairs(sides, "horizontal") == ((1, 3),)
+    assert mirrored_pairs(sides, "vertical") == ((2, 4),)
+
+
+def test_the_leftmost_point_of_a_mirrored_object_is_on_its_left():
+    augment = Augmentation((Flip(probability=1.0),))
+    options = {"task": "detection", "extras": ("keypoints",), "batch_size": 8, "quiet": True}
+    data = load_dataset("shapes", augment=augment, **options)
+    data.target = lambda example: example
+    batch = next(iter(data.train))
+    points = batch["keypoints"].numpy()[batch["labels"].numpy() >= 0]
+    names = data.info.keypoints
+    left, right = (points[:, names.index(name), 0] for name in ("left", "right"))
+    assert np.all(left <= right) and np.any(left < right)
 
 
 # Training on mixtures.

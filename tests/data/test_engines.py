@@ -6,17 +6,20 @@ import numpy as np
 import pytest
 
 from vislearn import backend
-from vislearn.data.augmentation import OPERATIONS, Augmentation, Mosaic, Shear, Zoom
+from vislearn.data.augmentation import (
+    ENGINES,
+    OPERATIONS,
+    Augmentation,
+    Flip,
+    Mosaic,
+    Shear,
+    Zoom,
+    get_augmentation,
+)
+from vislearn.data.engines.support import LACKING
 
 pytestmark = pytest.mark.tensorflow
 
-LACKING = {
-    "albumentations": {"mixup", "cutmix", "mosaic", "augmix"},
-    "keras": {
-        *("stretch", "lens", "fancy_pca", "noise", "grid_mask"),
-        *("mosaic", "rand_augment", "augmix"),
-    },
-}
 CASES = [
     (engine, name)
     for engine, lacking in LACKING.items()
@@ -120,6 +123,39 @@ def test_annotations_follow_the_pixels(engine, name):
     gone = found["labels"] == -1
     assert not found["boxes"][gone].any() and not found["instance_masks"][gone].any()
     assert not found["keypoints"][gone].any()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("axis", ["horizontal", "vertical"])
+def test_a_mirrored_left_eye_is_a_right_one(engine, axis):
+    import tensorflow as tf
+
+    example = {name: rectangle()[name] for name in ("images", "boxes", "labels")}
+    face = np.float32([[25, 20, 1], [20, 18, 0], [30, 17, 1]])  # nose, left eye, right eye
+    example["keypoints"] = np.zeros((4, 2, 3, 3), np.float32)
+    example["keypoints"][:, 0] = face
+    mirror = (SIDE, 0) if axis == "horizontal" else (0, SIDE)
+    places = face * (-1 if mirror[0] else 1, -1 if mirror[1] else 1, 1) + (*mirror, 0)
+    for pairs, order in ((None, [0, 1, 2]), (((1, 2),), [0, 2, 1])):
+        found = augmented(engine, Flip(axis, pairs), example)
+        np.testing.assert_allclose(found["keypoints"][:, 0], [places[order]] * 4, atol=1e-4)
+        assert not found["keypoints"][:, 1].any()
+        # Between other movements it is the same.
+        both = Augmentation((Flip(axis, pairs, probability=1.0), Zoom((1, 1))), engine=engine)
+        tensors = {name: tf.constant(values) for name, values in example.items()}
+        found = both({**tensors, "seed": tf.constant([7, 1])})["keypoints"]
+        np.testing.assert_allclose(found[:, 0], [places[order]] * 4, atol=1e-4)
+    with pytest.raises(ValueError, match=r"pairs=\(\(1, 3\),\) must be .* 0 to 2"):
+        augmented(engine, Flip(axis, ((1, 3),)), example)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_data_set_names_what_a_mirror_exchanges(engine):
+    names = ("nose", "left_eye", "right_eye")
+    found = get_augmentation(
+        {"operations": ["flip", {"flip": {"pairs": []}}], "engine": engine}, keypoints=names
+    )
+    assert [item.pairs for item in found.operations] == [((1, 2),), ()]
 
 
 @pytest.mark.parametrize("engine", LACKING)

@@ -82,7 +82,7 @@ def show(
 
     dataset = _load(source, task, image_size, extra, data_dir)
     flips = dataset.info.flips
-    function = get_augmentation(augment, flips=flips, task=task)
+    function = get_augmentation(augment, flips=flips, task=task, keypoints=dataset.info.keypoints)
     if engine is not None and function is not None:
         function = dataclasses.replace(function, engine=engine)
     rows = augmented_rows(dataset, function, count=count, versions=versions, seed=seed)

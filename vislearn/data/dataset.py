@@ -104,7 +104,9 @@ class Dataset:
         self._images = images
         self._annotations = annotations
         self._splits = splits
-        self._augment = get_augmentation(augment, flips=info.flips, task=info.task)
+        self._augment = get_augmentation(
+            augment, flips=info.flips, task=info.task, keypoints=info.keypoints
+        )
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{count:,} {split}" for split, count in self.info.counts.items())

@@ -184,10 +184,47 @@ def about_centre(linear, shift, height, width):
     return tf.concat([linear, offset[..., tf.newaxis]], axis=-1)
 
 
+def exchange_points(example: Example, mirrored, pairs) -> Example:
+    """Exchanges the numbers of key points: in a mirror, a left eye is a right one.
+
+    Args:
+        example: A dictionary of the data set; without `keypoints` it is returned as it is.
+        mirrored: `(batch,)`, where it is done.
+        pairs: Of numbers of key points, or None.
+
+    Raises:
+        ValueError: If there are not so many key points.
+    """
+    import tensorflow as tf
+
+    if "keypoints" not in example or not pairs:
+        return example
+    points = example["keypoints"]
+    order = exchanged_order(points.shape[-2], pairs)
+    exchanged = tf.gather(points, order, axis=-2)
+    return {**example, "keypoints": tf.where(mirrored[:, None, None, None], exchanged, points)}
+
+
+def exchanged_order(count: int, pairs) -> list[int]:
+    """Of so many key points, the one whose place each of them takes.
+
+    Raises:
+        ValueError: If there are not so many.
+    """
+    order = [*range(count)]
+    for one, other in pairs:
+        if max(one, other) >= count:
+            raise ValueError(
+                f"flip: pairs={pairs!r} must be numbers of key points, 0 to {count - 1}."
+            )
+        order[one], order[other] = other, one
+    return order
+
+
 def flip(example: Example, mirror_x) -> Example:
     """Exchanges left and right where `mirror_x` `(batch,)` says so; no pixel is resampled.
 
-    Key points keep their numbers: that of a left eye is then that of a right one.
+    Key points keep their numbers; see `exchange_points`.
     """
     import tensorflow as tf
 

@@ -67,7 +67,7 @@ class Augmentation:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON and YAML can write it; `from_dict` reads it."""
-        operations = [{item.key(): _plain(dataclasses.asdict(item))} for item in self.operations]
+        operations = [{item.key(): _told(item)} for item in self.operations]
         settings = {name: getattr(self, name) for name in ("engine", "fill", "fill_value")}
         return {**settings, "operations": operations}
 
@@ -133,6 +133,12 @@ def _operation(entry: Any) -> Operation:
         return OPERATIONS[name](**settings)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
+
+
+def _told(operation: Operation) -> dict[str, Any]:
+    """Its fields; those that are None say nothing."""
+    fields = dataclasses.asdict(operation).items()
+    return {name: _plain(value) for name, value in fields if value is not None}
 
 
 def _plain(value: Any) -> Any:

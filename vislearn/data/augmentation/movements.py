@@ -26,14 +26,17 @@ def move(run: list[Movement], example: Example, seed, augmentation: Augmentation
 
     shape = tf.shape(example["images"])
     batch, height, width = shape[0], shape[1], shape[2]
-    if run == [Flip(probability=run[0].probability)]:
-        return geometry.flip(example, draws.chosen(run[0], batch, seed))
+    if len(run) == 1 and isinstance(run[0], Flip) and run[0].axis == "horizontal":
+        done = draws.chosen(run[0], batch, seed)
+        return geometry.exchange_points(geometry.flip(example, done), done, run[0].pairs)
     size = tf.cast(tf.stack([width, height]), tf.float32)
     linear, shift = tf.eye(2, batch_shape=(batch,)), tf.zeros((batch, 2))
     for movement, its_seed in zip(run, tf.unstack(tf.random.split(seed, len(run))), strict=True):
         which, how = tf.unstack(tf.random.split(its_seed))
         factor, offset = matrix(movement, batch, size, how)
         done = draws.chosen(movement, batch, which)
+        if isinstance(movement, Flip):
+            example = geometry.exchange_points(example, done, movement.pairs)
         factor = draws.where(done, factor, tf.eye(2))
         offset = draws.where(done, offset, 0.0)
         linear = tf.matmul(factor, linear)

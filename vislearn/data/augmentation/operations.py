@@ -15,6 +15,7 @@ import numpy as np
 
 from vislearn.data.augmentation.rules import (
     Rule,
+    are_pairs,
     between,
     check_fields,
     is_number,
@@ -65,9 +66,19 @@ class Flip(Movement):
 
     Attributes:
         axis: `"horizontal"` exchanges left and right, `"vertical"` top and bottom.
+        pairs: Numbers of key points that exchange their places, such as `((1, 2), (3, 4))`: a left
+            eye in the mirror is a right one. None for those that a data set names alike but for
+            left and right (see `keypoints.mirrored_pairs`), and for none where nothing is named.
     """
 
     axis: str = setting("horizontal", one_of("horizontal", "vertical"))
+    pairs: tuple[tuple[int, int], ...] | None = setting(
+        None,
+        Rule(
+            "None, or pairs of key points, each in one pair, such as ((1, 2), (3, 4))",
+            lambda v: v is None or are_pairs(v),
+        ),
+    )
     probability: float = setting(0.5, between(0, 1), kw_only=True)
 
 

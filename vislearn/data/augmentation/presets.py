@@ -2,11 +2,12 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from vislearn.data.augmentation.description import Augmentation, Example
+from vislearn.data.augmentation.keypoints import with_pairs
 from vislearn.data.augmentation.operations import (
     Brightness,
     ColourShift,
@@ -122,7 +123,11 @@ Augment = str | Path | dict[str, Any] | Augmentation | Callable[[Example], Examp
 
 
 def get_augmentation(
-    augment: Augment, *, flips: bool = True, task: str = "classification"
+    augment: Augment,
+    *,
+    flips: bool = True,
+    task: str = "classification",
+    keypoints: Sequence[str] = (),
 ) -> Augmentation | Callable[[Example], Example] | None:
     """The augmentation of this name, or of this description.
 
@@ -136,6 +141,8 @@ def get_augmentation(
         flips: Whether a mirror image keeps its class; without it, presets mirror nothing. For
             regression, presets that move or mirror are right where a picture then keeps its values.
         task: Name of the task.
+        keypoints: Names of the data set's key points, by which a flip knows those that exchange
+            their places; see `Flip`.
 
     Returns:
         What is done to a dictionary, or None for nothing.
@@ -161,7 +168,11 @@ def get_augmentation(
             augment = dataclasses.replace(augment, operations=tuple(kept))
     elif augment is not None and not callable(augment):
         raise ValueError(f"augment={augment!r} must be a name, a description or a function.")
-    return None if isinstance(augment, Augmentation) and not augment.operations else augment
+    if not isinstance(augment, Augmentation):
+        return augment
+    if not augment.operations:
+        return None
+    return with_pairs(augment, keypoints) if keypoints else augment
 
 
 def recorded(augment: Augment) -> Augment:

@@ -53,6 +53,14 @@ def is_vector(value: Any) -> bool:
     return isinstance(value, tuple) and len(value) == 3 and all(map(is_number, value))
 
 
+def are_pairs(value: Any) -> bool:
+    """Whether it is a tuple of pairs of numbers from 0, none of them met twice."""
+    if not isinstance(value, tuple) or not all(isinstance(v, tuple) and len(v) == 2 for v in value):
+        return False
+    numbers = [number for pair in value for number in pair]
+    return all(type(n) is int and n >= 0 for n in numbers) and len({*numbers}) == len(numbers)
+
+
 def check_fields(settings: Any) -> None:
     """Sees that each field of a dataclass keeps the rule in its metadata; lists become tuples.
 

@@ -63,7 +63,9 @@ def apply(augmentation: Augmentation, example: Example) -> Example:
     images = example["images"]
     known = ("images", "masks", *(_OBJECTS if "boxes" in example else ()))
     names = [name for name in known if name in example]
-    make = functools.partial(_Pipeline, augmentation, tuple(images.shape[1:]), frozenset(names))
+    points = example["keypoints"].shape[-2] if "keypoints" in names else 0
+    shape = tuple(images.shape[1:])
+    make = functools.partial(_Pipeline, augmentation, shape, frozenset(names), points)
     make()  # Raises before anything runs.
     of_thread = threading.local()
 
@@ -104,12 +106,19 @@ class _Pipeline:
         augmentation: Its description.
         shape: `(height, width, channels)` of the pictures.
         names: What is known about them.
+        points: Number of key points of an object.
     """
 
-    def __init__(self, augmentation: Augmentation, shape: tuple[int, ...], names: frozenset[str]):
+    def __init__(
+        self,
+        augmentation: Augmentation,
+        shape: tuple[int, ...],
+        names: frozenset[str],
+        points: int,
+    ):
         if "boxes" in names:
             _check_objects(augmentation)
-        made = _Transforms(augmentation, shape)
+        made = _Transforms(augmentation, shape, points)
         moved: dict[str, Any] = {}
         if "boxes" in names:
             # Judged in the end: what one movement takes out of the picture another may bring back.
@@ -170,8 +179,8 @@ def _packed(picture: Picture) -> dict[str, Any]:
     if "instance_masks" in picture:
         data["masks"] = picture["instance_masks"].astype(np.uint8)
     if "keypoints" in picture:
-        # There the middle of the first pixel lies at 0.
-        data["keypoints"] = picture["keypoints"][..., :2].reshape(-1, 2) - 0.5
+        # There the middle of the first pixel lies at 0. Whether it is visible goes along.
+        data["keypoints"] = picture["keypoints"].reshape(-1, 3) - (0.5, 0.5, 0)
     return data
 
 
@@ -198,9 +207,8 @@ def _unpacked(data: dict[str, Any], picture: Picture) -> Picture:
     if "crowd" in picture:
         found["crowd"] = picture["crowd"] & kept
     if "keypoints" in picture:
-        points = picture["keypoints"].copy()
-        places = np.asarray(data["keypoints"])[:, :2] + 0.5
-        points[..., :2] = places.reshape(points[..., :2].shape)
+        points = np.add(data["keypoints"], (0.5, 0.5, 0))
+        points = points.reshape(picture["keypoints"].shape).astype(np.float32)
         height, width = data["image"].shape[:2]
         inside = ((points[..., :2] >= 0) & (points[..., :2] < (width, height))).all(-1)
         points[..., 2] *= inside
@@ -214,9 +222,11 @@ class _Transforms:
     Args:
         augmentation: Says what is seen of the outside.
         shape: `(height, width, channels)` of the pictures.
+        points: Number of key points of an object, where they are moved.
     """
 
-    def __init__(self, augmentation: Augmentation, shape: tuple[int, ...]):
+    def __init__(self, augmentation: Augmentation, shape: tuple[int, ...], points: int = 0):
+        self.points = points
         self.height, self.width, self.channels = shape
         self.outside = {
             "border_mode": _BORDERS[augmentation.fill],
@@ -231,7 +241,9 @@ class _Transforms:
         return make(operation)
 
     def flip(self, of):
-        return (A.HorizontalFlip if of.axis == "horizontal" else A.VerticalFlip)(of.probability)
+        transform = (_FlipX if of.axis == "horizontal" else _FlipY)(of.probability)
+        transform.order = geometry.exchanged_order(self.points, (self.points and of.pairs) or ())
+        return transform
 
     def shift(self, of):
         share = {"x": (-of.x, of.x), "y": (-of.y, of.y)}
@@ -404,6 +416,25 @@ def _log_uniform(draw: random.Random, bounds: tuple[float, float]) -> float:
 
 def _factor(draw: random.Random, amount: float) -> float:
     return _log_uniform(draw, (1 / (1 + amount), 1 + amount))
+
+
+class _Exchanging:
+    """A flip after which key point n of an object is where `order[n]` was mirrored to."""
+
+    def apply_to_keypoints(self, keypoints, **params):
+        moved = super().apply_to_keypoints(keypoints, **params)
+        if not self.order:
+            return moved
+        objects = moved.reshape(-1, len(self.order), moved.shape[-1])
+        return objects[:, self.order].reshape(moved.shape)
+
+
+class _FlipX(_Exchanging, A.HorizontalFlip):
+    pass
+
+
+class _FlipY(_Exchanging, A.VerticalFlip):
+    pass
 
 
 class _Scale(A.Affine):

@@ -123,8 +123,10 @@ class _Layers:
         drawn["flips"] = tf.ones_like(drawn["flips"])  # Which are flipped is drawn for all layers.
         pixels = layer.transform_images(self.images, drawn)
         if of.axis == "horizontal":
-            return self._moved(pixels, (-1, 0, self.width - 1), (0, 1, 0))
-        return self._moved(pixels, (1, 0, 0), (0, -1, self.height - 1))
+            found = self._moved(pixels, (-1, 0, self.width - 1), (0, 1, 0))
+        else:
+            found = self._moved(pixels, (1, 0, 0), (0, -1, self.height - 1))
+        return geometry.exchange_points(found, tf.fill((self.batch,), True), of.pairs)
 
     def shift(self, of):
         layer, drawn = self._drawn("RandomTranslation", of.y, of.x, **self.outside)
