@@ -1,11 +1,20 @@
 """What the experiments with trained networks compute beside the training."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from vislearn.data import load_dataset
-from vislearn.experiments import ensemble_gain, mixup_decision, transfer_learning
+from vislearn.experiments import (
+    ensemble_gain,
+    lr_range_and_one_cycle,
+    mixup_decision,
+    transfer_learning,
+)
+from vislearn.experiments.harness import Context, run_experiment
 from vislearn.experiments.mc_dropout import turned
+from vislearn.training import RateRange, TrainingDiverged
 
 pytestmark = pytest.mark.tensorflow
 
@@ -41,3 +50,16 @@ def test_some_classes_as_a_folder(tmp_path):
 def test_turned_by_a_right_angle():
     images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 1), np.uint8)
     np.testing.assert_array_equal(turned(images, 90), np.rot90(images, axes=(1, 2)))
+
+
+@pytest.mark.parametrize("name", ["nfnet_agc", "lr_range_and_one_cycle"])
+def test_what_learns_nothing_does_not_hold(name, tmp_path, monkeypatch):
+    def diverge(*arguments, **options):
+        raise TrainingDiverged("The loss is NaN.")
+
+    steps = [1e-3, 1e-2, 1e-1], [2.0, 1.0, 3.0]
+    found = RateRange("mlp", "digits", "nesterov", 0.1, *steps, *steps, False, 1e-3, 1e-3)
+    monkeypatch.setattr(Context, "train", diverge)
+    monkeypatch.setattr(lr_range_and_one_cycle, "sweep", lambda *a: dataclasses.asdict(found))
+    result = run_experiment(name, out=tmp_path / name, quick=True, quiet=True)
+    assert result.holds is False
