@@ -64,11 +64,13 @@ ZERO = [
 REFUSING_BOXES = {Crop: "reflection", Mixup: "boxes", CutMix: "boxes", AugMix: "boxes"}
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
 @pytest.mark.parametrize("operation", ZERO, ids=lambda item: item.key())
-def test_nothing_happens_at_zero_strength(operation):
-    example = {"images": pictures(), "labels": labels()}
+def test_nothing_happens_at_zero_strength(operation, dtype):
+    images = pictures() if dtype == "uint8" else pictures(dtype=dtype) * np.float32(0.9)
+    example = {"images": images, "labels": labels()}
     found = run(operation, example)
-    np.testing.assert_array_equal(found["images"], example["images"])
+    np.testing.assert_allclose(found["images"], images, atol=0 if dtype == "uint8" else 1e-3)
     np.testing.assert_allclose(found["labels"], example["labels"], atol=1e-6)
 
 

@@ -11,10 +11,11 @@ from vislearn.data.augmentation import colours, draws
 from vislearn.data.augmentation.description import Augmentation, Example
 from vislearn.data.augmentation.operations import AugMix, RandAugment
 
+TONES = ("autocontrast", "equalize", "solarize", "posterize", "contrast", "brightness")
 NAMES = (
     *("rotate", "shear_x", "shear_y", "shift_x", "shift_y"),
-    *("autocontrast", "equalize", "solarize", "posterize"),
-    *("contrast", "brightness", "colour", "sharpness", "identity"),
+    *TONES,
+    *("colour", "sharpness", "identity"),
 )
 AUGMIX_NAMES = NAMES[:9]  # those that the benchmark on corrupted images does not contain
 # At strength 1: rotation and shear in radians, shift as a share of the side, bits that posterising
@@ -110,7 +111,10 @@ def _movement(drawn, strength, images) -> geometry.Affine:
 
 
 def _toned(images, drawn, strength):
-    """The images, float32, after those layers that change tones."""
+    """The images, float32, after those layers that change tones.
+
+    Tones are whole numbers: where there is such a layer, floats are rounded, and nowhere else.
+    """
     import tensorflow as tf
 
     channels = images.shape[-1]
@@ -135,8 +139,10 @@ def _toned(images, drawn, strength):
             channels,
         )
     table = tf.reshape(table, (batch, channels * 256))
-    toned = tf.gather(table, flat, axis=1, batch_dims=1)
-    return tf.reshape(toned, tf.shape(images))
+    toned = tf.reshape(tf.gather(table, flat, axis=1, batch_dims=1), tf.shape(images))
+    of_tones = (drawn >= NAMES.index(TONES[0])) & (drawn <= NAMES.index(TONES[-1]))
+    touched = tf.reduce_any(of_tones, axis=0)  # (batch,)
+    return draws.where(touched, toned, tf.cast(images, tf.float32))
 
 
 def _layer(table, counts, drawn, strength, channels: int):
