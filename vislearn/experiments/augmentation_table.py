@@ -1,13 +1,14 @@
 """One augmentation at a time: what each adds to a network that is trained without any.
 
-Taylor and Nitschke trained a small network on Caltech-101, with four folds, where cropping won by
-far. Here it is CIFAR-10 and one split; crops are taken from the padded image, and each image draws
-anew in each epoch, where they enlarged the data set once. One seed: differences of less than half
-a point say nothing.
+Taylor and Nitschke trained a small network on the 9,144 images of Caltech-101, with four folds,
+where cropping won by far. Here it is 10,000 of CIFAR-10 and one split; crops are taken from the
+padded image, and each image draws anew in each epoch, where they enlarged the data set once. One
+seed: differences of less than half a point say nothing.
 """
 
 from vislearn.experiments.curves import curve
 from vislearn.experiments.harness import Context, experiment
+from vislearn.experiments.subsets import few
 from vislearn.pictures import Panel, chart
 
 OPERATIONS = {
@@ -27,21 +28,22 @@ OPERATIONS = {
     "arXiv:1708.06020, Table 1; CS909 notes",
     expected="the source, on Caltech-101: crops 61.95%, nothing 48.13%, the others below 51%; "
     "here crops before all others",
-    minutes=15,
+    minutes=5,
     quick="Crops against nothing on the 8x8 digits: that they are harder to fit, not that they "
     "help.",
 )
 def augmentation_table(context: Context) -> None:
     names = ("none", "crop") if context.quick else OPERATIONS
     small = {"filters": [8, 16], "units": 32}
+    images = few(context, "cifar10", 1000)
     runs = {
         name: context.train(
             name,
             "cifar_cnn",
-            data="cifar10",
+            data=images,
             options=small if context.quick else {},
             precision="float32" if context.quick else "mixed_bfloat16",
-            epochs=4 if context.quick else 12,
+            epochs=4 if context.quick else 20,
             augment={"operations": OPERATIONS[name]},
         )
         for name in names

@@ -89,7 +89,14 @@ def sweep(context: Context, model: str, recipe: dict) -> dict:
 def train(context: Context, name: str, model: str, **recipe) -> tuple[float, tuple]:
     """The test accuracy, and the validation accuracy by epoch; nothing of it if it diverges."""
     try:
-        run = context.train(name, model, data="cifar10", epochs=4, **recipe)
+        run = context.train(
+            name,
+            model,
+            data="cifar10",
+            precision="float32" if context.quick else "mixed_bfloat16",
+            epochs=4,
+            **recipe,
+        )
     except TrainingDiverged:
         return 0.0, ([], [])
     return run.metrics()["test"]["accuracy"], curve(run, "val_accuracy")

@@ -8,8 +8,8 @@ smaller ones below (fine-tuning), and a network from scratch.
 
 from pathlib import Path
 
-from vislearn.data import Dataset
 from vislearn.experiments.harness import Context, experiment
+from vislearn.experiments.subsets import write_classes
 from vislearn.pictures import Panel, chart
 from vislearn.training import Run
 
@@ -42,7 +42,9 @@ def transfer_learning(context: Context) -> None:
         return run
 
     # Without bounds, trainings of which none learns anything would tie.
-    teacher = train("taught", write(context.folder / "taught", data, taught), LEARNS, epochs=8)
+    teacher = train(
+        "taught", write_classes(context.folder / "taught", data, taught), LEARNS, epochs=8
+    )
     ways = {
         "probe": {"weights": str(teacher.folder), "tune": "head"},
         "scratch": {"epochs": 8 if context.quick else 40, "patience": 40},
@@ -52,7 +54,7 @@ def transfer_learning(context: Context) -> None:
     sizes = (10,) if context.quick else (5, 50, 500)
     accuracies = {way: [] for way in ways}
     for size in sizes:
-        folder = write(context.folder / f"others_{size}", data, others, size)
+        folder = write_classes(context.folder / f"others_{size}", data, others, size)
         for way, arguments in ways.items():
             bound = LEARNS if (way, size) == ("probe", sizes[-1]) else None
             run = train(f"{way}_{size}", folder, bound, **arguments)
@@ -71,30 +73,3 @@ def transfer_learning(context: Context) -> None:
     lines = {way: (sizes, values) for way, values in accuracies.items()}
     panel = Panel("after other classes", "images a class", "test accuracy", lines, log="x")
     context.picture("sizes", chart(panel, height=3.2), "Test accuracy by the images of a class.")
-
-
-def write(folder: Path, data: Dataset, names, size: int | None = None) -> Path:
-    """Writes some classes of a data set as PNG files, unless it was done before.
-
-    Args:
-        folder: Gets `train/CLASS` and `test/CLASS`.
-        data: The data set.
-        names: Of the classes.
-        size: Training images of each class; None for all.
-    """
-    from PIL import Image
-
-    if folder.exists():
-        return folder
-    part = folder.with_name(f"{folder.name}_part")
-    for split in ("train", "test"):
-        arrays = data.arrays(split)
-        for name in names:
-            images = arrays["images"][arrays["labels"] == data.info.classes.index(name)]
-            inside = part / split / name
-            inside.mkdir(parents=True, exist_ok=True)
-            for number, image in enumerate(images[: size if split == "train" else None]):
-                pixels = image[..., 0] if image.shape[-1] == 1 else image
-                Image.fromarray(pixels).save(inside / f"{number:05}.png")
-    part.rename(folder)
-    return folder
