@@ -7,7 +7,7 @@ from keras import ops
 
 from vislearn import backend
 from vislearn.losses import ClassificationLoss
-from vislearn.losses.classification import FORMULAS, OF_DISTRIBUTIONS, OF_ONE_CLASS, OF_SIGNS
+from vislearn.losses.classification import FORMULAS, OF_DISTRIBUTIONS, OF_SIGNS
 
 
 def log_softmax(o):
@@ -131,16 +131,14 @@ def test_equals_numpy(name, options):
 
 @pytest.mark.parametrize("name", OF_DISTRIBUTIONS)
 def test_distributions(name):
-    """One-hot, smoothed and mixed labels; the least loss is where p (or o) is the target."""
+    """Smoothed and mixed labels; the least loss is where p (or o) is the target."""
     labels, outputs = batch()
     mixed = np.random.default_rng(1).dirichlet(np.full(7, 0.5), 32).astype("float32")
     mixed[:, 3] = 0
     mixed /= mixed.sum(axis=-1, keepdims=True)
     exact = outputs.astype(float)
     close(losses(name, mixed, outputs), REFERENCES[name](mixed.astype(float), exact))
-    one_hot = np.eye(7, dtype="float32")[labels]
-    np.testing.assert_array_equal(losses(name, one_hot, outputs), losses(name, labels, outputs))
-    smoothed = 0.9 * one_hot + 0.1 / 7
+    smoothed = 0.9 * np.eye(7, dtype="float32")[labels] + 0.1 / 7
     expected = REFERENCES[name](smoothed.astype(float), exact)
     close(losses(name, labels, outputs, label_smoothing=0.1), expected)
 
@@ -213,11 +211,28 @@ def test_weights_of_examples_count():
     np.testing.assert_allclose(weighted, losses("chebyshev", labels, outputs) * weights, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", [*OF_SIGNS, *OF_ONE_CLASS])
-def test_mixed_labels_are_refused_where_they_mean_nothing(name):
-    _, outputs = batch()
-    with pytest.raises(ValueError, match=f"loss='{name}' takes class numbers"):
-        ClassificationLoss(name)(np.full((32, 7), 1 / 7), outputs)
+@pytest.mark.parametrize("name", FORMULAS)
+def test_one_hot_targets_are_class_numbers(name):
+    labels, outputs = batch()
+    one_hot = np.eye(7, dtype="int32")[labels]
+    np.testing.assert_array_equal(losses(name, one_hot, outputs), losses(name, labels, outputs))
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_what_is_no_target_has_no_loss(name):
+    """The others of the batch have theirs."""
+    _, outputs = batch(3, count=4)
+    cases = [([0, 3, -1, 2], [1, 2]), ([[1, 0, 0], [-1, 1, 1], [0, 1, 0], [0, 0, 1]], [1])]
+    if name not in OF_DISTRIBUTIONS:
+        mixed = [[1, 0, 0], [0.5, 0.5, 0], [0, 1, 0], [1, 1, 0]]
+        cases.append((mixed, [1, 3]))
+    for targets, wrong in cases:
+        missing = np.isnan(losses(name, np.array(targets), outputs))
+        assert np.flatnonzero(missing).tolist() == wrong
+    if name in OF_SIGNS:
+        targets = np.array([[1, -1, -1], [1, 0, 0], [1, 1, -1], [-1, -1, -1]])
+        missing = np.isnan(losses(name, targets, outputs, signs=True))
+        assert missing.tolist() == [False, True, False, False]
 
 
 @pytest.mark.parametrize(
@@ -229,6 +244,8 @@ def test_mixed_labels_are_refused_where_they_mean_nothing(name):
         ({"formula": "hinge", "label_smoothing": 0.1}, "label_smoothing=0.1 must be 0"),
         ({"options": {"margin": 1.0}}, r"options=\['margin'\]: loss='log'"),
         ({"formula": "focal", "signs": True}, "signs=True: loss='focal'"),
+        ({"formula": "focal", "options": {"gamma": "a"}}, "gamma='a' must be a finite number"),
+        ({"formula": "hinge", "options": {"margin": np.nan}}, "margin=nan must be a finite number"),
     ],
 )
 def test_unfit_arguments_are_refused(arguments, message):

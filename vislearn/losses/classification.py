@@ -153,12 +153,17 @@ class ClassificationLoss(keras.losses.Loss):
         signs: Whether the targets are -1 and +1 `(batch, classes)`, of which several may be +1; for
             the formulas `OF_SIGNS`.
 
-    Shape: outputs `(batch, classes)`, at least two, with class numbers `(batch,)` or `(batch, 1)`;
-        the formulas `OF_DISTRIBUTIONS` also take distributions `(batch, classes)`, such as one-hot
-        or mixed labels. The loss of each example `(batch,)` before reduction, in float32.
+    Shape: outputs `(batch, classes)`, at least two, with class numbers `(batch,)` or `(batch, 1)`,
+        or with one-hot targets `(batch, classes)`; the formulas `OF_DISTRIBUTIONS` take any
+        distribution, such as mixed labels. The loss of each example `(batch,)` before reduction,
+        in float32.
+
+    An example whose target is none has the loss NaN, which ends a training: a class number that is
+    no output's, a negative probability, a sign other than -1 and +1, and a mixed label where a
+    formula takes a single class. A graph cannot raise errors about values.
 
     Raises:
-        ValueError: If an argument is out of range, or targets are of another kind.
+        ValueError: If an argument is out of range, or targets have another shape.
     """
 
     def __init__(
@@ -185,6 +190,10 @@ class ClassificationLoss(keras.losses.Loss):
         known = inspect.getfullargspec(FORMULAS[formula]).kwonlyargs
         if unknown := sorted({*(options or {})} - {*known}):
             raise ValueError(f"options={unknown}: loss={formula!r} has the options {known}.")
+        for option, value in (options or {}).items():
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not math.isfinite(value):
+                raise ValueError(f"options: {option}={value!r} must be a finite number.")
         self.formula = formula
         self.label_smoothing = label_smoothing
         self.options = dict(options or {})
@@ -199,12 +208,6 @@ class ClassificationLoss(keras.losses.Loss):
         if classes < 2:
             raise ValueError(f"Outputs of the shape {tuple(y_pred.shape)} need at least 2 classes.")
         if len(y_true.shape) == 2 and y_true.shape[1] == classes:
-            if self.formula not in OF_DISTRIBUTIONS and not self.signs:
-                raise ValueError(
-                    f"Targets of the shape {tuple(y_true.shape)} are distributions, and "
-                    f"loss={self.formula!r} takes class numbers (batch,). Mixed labels need one of "
-                    f"{sorted(OF_DISTRIBUTIONS)}."
-                )
             y = y_true
         elif self.signs or len(y_true.shape) > 2 or y_true.shape[1:] not in ((), (1,)):
             raise ValueError(
@@ -215,7 +218,16 @@ class ClassificationLoss(keras.losses.Loss):
         else:
             numbers = ops.cast(ops.reshape(y_true, (-1,)), "int32")
             y = ops.one_hot(numbers, classes, dtype="float32")
-            y = 2.0 * y - 1.0 if self.formula in OF_SIGNS else y
+            y = ops.where(ops.sum(y, axis=-1, keepdims=True) == 1.0, y, math.nan)
+        if self.signs:
+            return ops.where(ops.abs(y) == 1.0, y, math.nan)
+        if self.formula in OF_DISTRIBUTIONS:
+            y = ops.where(y >= 0.0, y, math.nan)
+        else:
+            one_hot = ops.sum(y, axis=-1, keepdims=True) == 1.0
+            y = ops.where(one_hot & ((y == 0.0) | (y == 1.0)), y, math.nan)
+        if self.formula in OF_SIGNS:
+            return 2.0 * y - 1.0
         if not self.label_smoothing:
             return y
         return y * (1.0 - self.label_smoothing) + self.label_smoothing / classes

@@ -50,7 +50,7 @@ def gaussian_log_likelihood(x, logits, deviation: float):
     return _sum(-0.5 * ops.square((x - mean) / deviation) - constant)
 
 
-def kl_divergence(mean, log_variance):
+def gaussian_kl(mean, log_variance):
     """KL(q(z|x) || N(0, 1)) of a diagonal Gaussian (appendix B).
 
     Args:

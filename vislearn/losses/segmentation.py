@@ -2,12 +2,14 @@
 
 All take masks `(batch, height, width)` of class numbers, in which 255 means that the pixel doesn't
 count, and logits `(batch, rows, columns, classes)`; of a mask larger than the logits the centre
-counts, as a network of valid convolutions answers for it.
+counts, as a network of valid convolutions answers for it. The batch is the whole one, also where
+several devices of TensorFlow have a part of it each.
 """
 
 import keras
 from keras import ops
 
+from vislearn import backend
 from vislearn.ops.masks import IGNORE, centre_crop
 
 
@@ -51,7 +53,9 @@ class PixelCrossentropy(keras.losses.Loss):
         log_probabilities = ops.log_softmax(ops.cast(y_pred, "float32"), axis=-1)
         target = target * (1.0 - self.label_smoothing) + self.label_smoothing / target.shape[-1]
         losses = -ops.sum(target * log_probabilities, axis=-1) * counts  # (batch, rows, columns)
-        per_image = ops.maximum(ops.sum(counts), 1.0) / ops.cast(ops.shape(counts)[0], "float32")
+        images = ops.cast(ops.shape(counts)[0], "float32")
+        whole = backend.sum_over_replicas(ops.stack([ops.sum(counts), images]))
+        per_image = ops.maximum(whole[0], 1.0) / whole[1]
         return ops.sum(losses, axis=(1, 2)) / per_image
 
     def get_config(self):
@@ -90,7 +94,8 @@ class Dice(keras.losses.Loss):
         probabilities = ops.softmax(ops.cast(y_pred, "float32"), axis=-1) * counts
         shared = ops.sum(probabilities * target, axis=(0, 1, 2))  # (classes,)
         areas = ops.sum(probabilities, axis=(0, 1, 2)) + ops.sum(target, axis=(0, 1, 2))
-        loss = 1.0 - ops.mean(self.coefficient(shared, areas))
+        whole = backend.sum_over_replicas(ops.stack([shared, areas]))
+        loss = 1.0 - ops.mean(self.coefficient(whole[0], whole[1]))
         return ops.broadcast_to(loss, (ops.shape(y_pred)[0],))
 
     def coefficient(self, shared, areas):

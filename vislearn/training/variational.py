@@ -4,8 +4,8 @@ from keras import ops
 
 from vislearn.losses.elbo import (
     bernoulli_log_likelihood,
+    gaussian_kl,
     gaussian_log_likelihood,
-    kl_divergence,
 )
 
 LIKELIHOODS = ("bernoulli", "gaussian")
@@ -64,7 +64,7 @@ class VariationalObjective:
             likelihood = bernoulli_log_likelihood(pixels, logits)
         else:
             likelihood = gaussian_log_likelihood(pixels, logits, self.deviation)
-        divergence = kl_divergence(outputs["mean"], outputs["log_variance"])
+        divergence = gaussian_kl(outputs["mean"], outputs["log_variance"])
         return {
             "reconstruction": -ops.mean(likelihood),
             "divergence": self.beta * ops.mean(divergence),
