@@ -1,7 +1,6 @@
 """Answers for many images: each good one once, each bad one told, finished shards kept."""
 
 import collections
-import gzip
 import io
 import json
 import os
@@ -15,14 +14,16 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 from typer.testing import CliRunner
-from vislearn_batch import predict_batch, tfrecord
+from vislearn_batch import pipeline, predict_batch, tfrecord
 from vislearn_batch.answers import WRITERS
 from vislearn_batch.job import finished
-from vislearn_batch.records import list_inputs, read_images
 from vislearn_batch.worker import PredictShard
 
 import vislearn
 from vislearn.cli import app
+from vislearn.data.images import fit_image, read_image
+from vislearn.export.predictor import Predictor
+from vislearn.tasks import Classification
 
 pytestmark = pytest.mark.tensorflow
 
@@ -109,7 +110,7 @@ def test_each_good_image_is_answered_once_and_each_bad_one_told(package, photos,
     assert "limit of 1,048,576" in dead[str(folder / "heavy.png")]["reason"]
     assert summary.shards == 4
     assert (summary.answered, summary.answered_now) == (COUNT, COUNT)
-    assert summary.dead == {"unreadable": 1, "too_large": 2, "wrong_type": 2}
+    assert summary.dead == {"unreadable": 1, "too_large": 2, "wrong_type": 2, "failed": 0}
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert not {name for name in names if name.startswith("parts")}
     about = json.loads(
@@ -152,7 +153,7 @@ def test_answers_of_several_axes(format, tmp_path):
         for name, value in answers.items():
             assert table[name].to_pylist() == value.tolist()
         return
-    records = tfrecord.read_records(io.BytesIO(path.read_bytes()))
+    records = tfrecord.read_records(io.BytesIO(path.read_bytes()), 1000)
     rows = [tfrecord._example().FromString(record) for record in records]
     for index, row in enumerate(rows):
         features = {entry.key: entry.value for entry in row.features.feature}
@@ -243,6 +244,49 @@ def test_another_run_is_refused(package, photos, bad, tmp_path):
     assert call(batch_size=3).answered_now == 0  # decides nothing about the answers
 
 
+def poison(monkeypatch, path, harm) -> None:
+    """Has `harm` alter the answers to batches that hold an image: they, and where it is."""
+    image, predict = fit_image(read_image(path), 16), Predictor.predict
+
+    def poisoned(self, images, size):
+        answers, hit = predict(self, images, size), (images == image).all(axis=(1, 2, 3))
+        if hit.any():
+            harm(answers, hit)
+        return answers
+
+    monkeypatch.setattr(Predictor, "predict", poisoned)
+
+
+def fail(answers, hit):
+    raise RuntimeError("node 3 failed to invoke")
+
+
+def spoil(answers, hit):
+    answers["scores"][hit, 2] = np.nan
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [(fail, "RuntimeError: node 3 failed to invoke"), (spoil, "the answer 'scores' holds NaN")],
+)
+def test_an_image_that_has_no_answer_does_not_hold_up_the_others(
+    harm, reason, batch_size, package, photos, tmp_path, monkeypatch
+):
+    expected = vislearn.load_predictor(package).predict_files(sorted(photos.glob("0*")))
+    poison(monkeypatch, photos / "05.png", harm)
+    inputs = [str(photos / "0*.png")]
+    summary = predict_batch(package, inputs, tmp_path / "out", batch_size=batch_size)
+    assert summary.dead == {"unreadable": 0, "too_large": 0, "wrong_type": 0, "failed": 1}
+    [dead] = read_dead(tmp_path / "out")
+    assert dead == {"id": str(photos / "05.png"), "kind": "failed", "reason": reason}
+    rows = read_answers(tmp_path / "out")
+    del expected[5]
+    assert [row["id"] for row in rows] == [str(one.path) for one in expected]
+    for row, one in zip(rows, expected, strict=True):
+        np.testing.assert_allclose(row["scores"], one.answers["scores"], atol=1e-6)
+
+
 def write_records(path, contents) -> None:
     import tensorflow as tf
 
@@ -278,7 +322,7 @@ def test_records_in_and_out_are_those_of_tensorflow(package, tmp_path):
     write_records(source, [*records, b"no example", example(other=b"x")])
     output = tmp_path / "out"
     summary = predict_batch(package, [str(source)], output, format="tfrecord", batch_size=2)
-    assert summary.dead == {"unreadable": 0, "too_large": 0, "wrong_type": 2}
+    assert summary.dead == {"unreadable": 0, "too_large": 0, "wrong_type": 2, "failed": 0}
     assert {row["id"] for row in read_dead(output)} == {f"{source}#5", f"{source}#6"}
     spec = {
         "id": tf.io.FixedLenFeature([], tf.string),
@@ -299,59 +343,18 @@ def test_records_in_and_out_are_those_of_tensorflow(package, tmp_path):
         assert row["label"].numpy().decode() == expected.label
 
 
-def test_damaged_records(tmp_path):
-    file = io.BytesIO()
-    for content in (b"first", b"second", b"third"):
-        tfrecord.write_record(file, content)
-    whole = file.getvalue()
-    assert list(tfrecord.read_records(io.BytesIO(whole))) == [b"first", b"second", b"third"]
-
-    def read(content: bytes) -> list[str]:
-        return [str(record) for record in tfrecord.read_records(io.BytesIO(content))]
-
-    start = len(whole) // 3 + 4  # in the second record
-    flipped = bytearray(whole)
-    flipped[whole.index(b"second")] ^= 1
-    assert read(bytes(flipped)) == ["b'first'", "the content has another checksum", "b'third'"]
-    flipped = bytearray(whole)
-    flipped[whole.index(b"second") - 12] ^= 1
-    assert read(bytes(flipped)) == ["b'first'", "the length of the record is damaged"]
-    assert read(whole[: whole.index(b"second") + 3])[1:] == ["the file ends within the record"]
-    assert read(whole[:start]) == ["b'first'", "the length of the record is damaged"]
-
-
-def test_compressed_records(tmp_path):
-    path = tmp_path / "a.tfrecord.gz"
-    images = [encoded(Image.fromarray(pixels(seed))) for seed in range(3)]
-    with gzip.open(path, "wb") as file:
-        for image in images:
-            tfrecord.write_record(file, tfrecord.encode_example({"image": image}))
-    assert list(read_images(str(path), 10_000)) == [
-        (f"{path}#{number}", image) for number, image in enumerate(images)
-    ]
-
-
-def test_inputs(photos, tmp_path):
-    names = [str(path) for path in sorted(photos.iterdir())]
-    assert list_inputs([str(photos)]) == names
-    assert list_inputs([str(photos / "0*.png"), names[3]]) == names[:10]
-    (tmp_path / "notes").mkdir()
-    (tmp_path / "notes" / "a.txt").touch()
-    with pytest.raises(ValueError, match=r"notes' holds no image: \.bmp"):
-        list_inputs([str(tmp_path / "notes")])
-    odd = tmp_path / "photo[1].png"
-    odd.touch()
-    assert list_inputs([str(odd)]) == [str(odd)]
-    with pytest.raises(ValueError, match=r"absent.* matches no file"):
-        list_inputs([str(tmp_path / "absent")])
-    (tmp_path / "a.tfrecord").touch()
-    with pytest.raises(ValueError, match="image files and TFRecord files"):
-        list_inputs([str(tmp_path / "*")])
-    for name in ("a\nb.png", os.fsdecode(b"\xff.png")):
-        (tmp_path / name).touch()
-        with pytest.raises(ValueError, match="line break in its name, or is no UTF-8"):
-            list_inputs([str(tmp_path / "*.png")])
-        (tmp_path / name).unlink()
+def test_each_record_file_is_a_shard(package, tmp_path):
+    image = encoded(Image.fromarray(pixels(0)))
+    for number in range(3):
+        with open(tmp_path / f"{number}.tfrecord", "wb") as file:
+            for _ in range(number + 1):
+                tfrecord.write_record(file, tfrecord.encode_example({"image": image}))
+    summary = predict_batch(package, [str(tmp_path / "*.tfrecord")], tmp_path / "out")
+    assert (summary.shards, summary.answered) == (3, 6)
+    for number in range(3):
+        path = tmp_path / "out" / f"answers-{number:05d}-of-00003.parquet"
+        ids = [f"{tmp_path / str(number)}.tfrecord#{index}" for index in range(number + 1)]
+        assert parquet.read_table(path)["id"].to_pylist() == ids
 
 
 @pytest.mark.parametrize(
@@ -379,13 +382,55 @@ def test_command(package, photos, bad, tmp_path):
         catch_exceptions=False,
     )
     assert result.exit_code == 0, result.output
-    rows = dict(line.rsplit(maxsplit=1) for line in result.stdout.splitlines()[1:5])
+    rows = dict(line.rsplit(maxsplit=1) for line in result.stdout.splitlines()[1:6])
     assert {name.strip(): number for name, number in rows.items()} == {
         "answered": "23",
         "unreadable": "0",
         "too large": "0",
         "wrong type": "1",
+        "failed": "0",
     }
+
+
+@pytest.mark.parametrize(
+    ("options", "threads"),
+    [
+        (["--runtime", "savedmodel"], None),
+        (["--runtime", "onnx"], 1),
+        ([], 1),
+        (["--threads", "3"], 3),
+    ],
+)
+def test_threads_are_those_that_the_runtime_takes(options, threads, package, monkeypatch, tmp_path):
+    asked = []
+
+    def load(package, runtime, threads):
+        asked.append(threads)
+        raise ValueError("far enough")
+
+    monkeypatch.setattr(pipeline, "load_predictor", load)
+    arguments = ["predict-batch", str(package), "--input", "x", "--output", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, [*arguments, *options])
+    assert "far enough" in str(result.exception)
+    assert asked == [threads]
+
+
+@pytest.mark.slow
+def test_savedmodel(photos, tmp_path):
+    model = vislearn.create_model("resnet20_cifar", **vislearn.model_info("resnet20_cifar").tiny)
+    task = Classification(tuple("abcde"))
+    vislearn.export_model(model, tmp_path / "letters", task=task, formats=["savedmodel"])
+    arguments = [
+        "predict-batch",
+        tmp_path / "letters",
+        "--input",
+        photos,
+        "--output",
+        tmp_path / "out",
+    ]
+    arguments = [*map(str, arguments), "--runtime", "savedmodel"]
+    CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert len(read_answers(tmp_path / "out")) == COUNT
 
 
 def test_command_without_beam(package, monkeypatch, tmp_path):

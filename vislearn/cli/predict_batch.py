@@ -29,7 +29,9 @@ def predict_batch(
     shard_size: Annotated[
         int, typer.Option(help="Image files a shard; a TFRecord file is a shard.")
     ] = 1024,
-    threads: Annotated[int, typer.Option(help="Threads a worker.")] = 1,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads a worker; one where not given. Not of savedmodel.")
+    ] = None,
     workers: Annotated[int, typer.Option(help="Processes, with the DirectRunner.")] = 1,
     max_megabytes: Annotated[int, typer.Option(help="Largest file of an image.")] = 32,
     max_megapixels: Annotated[int, typer.Option(help="Largest width times height.")] = 100,

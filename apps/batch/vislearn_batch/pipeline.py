@@ -16,7 +16,7 @@ from vislearn.export import load_predictor
 from vislearn.export.package import files_of
 from vislearn_batch.answers import WRITERS
 from vislearn_batch.job import PARTS, Job, Shard, Summary, count_done, finished, plan, read_summary
-from vislearn_batch.records import list_inputs
+from vislearn_batch.records import is_tfrecord, list_inputs
 from vislearn_batch.worker import PredictShard
 
 LOCAL = "DirectRunner"
@@ -31,7 +31,7 @@ def predict_batch(
     runtime: str = "litert",
     batch_size: int = 64,
     shard_size: int = 1024,
-    threads: int | None = 1,
+    threads: int | None = None,
     workers: int = 1,
     max_bytes: int = 32 << 20,
     max_pixels: int = MAX_PIXELS,
@@ -50,8 +50,9 @@ def predict_batch(
         format: `"parquet"` or `"tfrecord"`.
         runtime: Format of the package to run; see `load_predictor`.
         batch_size: Images that are run at a time.
-        shard_size: Image files a shard; a TFRecord file is a shard.
-        threads: Threads of each worker's interpreter; None for one a core, at most four.
+        shard_size: Image files a shard; a TFRecord file is a shard of its own.
+        threads: Threads of each worker's interpreter; None for one. Must be None for
+            `"savedmodel"`, where TensorFlow sets them.
         workers: Processes of the direct runner. On others their own options say it.
         max_bytes, max_pixels: Larger images are not answered, but refused.
         runner: Name of the runner, such as `"FlinkRunner"`.
@@ -74,6 +75,8 @@ def predict_batch(
             raise ValueError(f"{name}={value!r} must be at least 1.")
     if set("*?[") & set(str(output)):
         raise ValueError(f"output={str(output)!r} holds one of * ? [, which name patterns.")
+    if threads is None and runtime != "savedmodel":
+        threads = 1
     predictor = load_predictor(package, runtime, threads=threads)  # Finds what is wrong at once.
     if not predictor.takes_images:
         raise ValueError(
@@ -93,6 +96,8 @@ def predict_batch(
         max_pixels=max_pixels,
     )
     paths = list_inputs(list(inputs))
+    if is_tfrecord(paths[0]):
+        shard_size = 1
     shards = plan(job, paths, shard_size, {"model": predictor.name, "files": files})
     done = finished(job.output)
     pending = [shard for shard in shards if shard.number not in done]

@@ -1,7 +1,16 @@
 """Where images come from: image files, and TFRecord files of encoded images."""
 
+import contextlib
+import gzip
+import itertools
+import lzma
+import re
+import time
+import zlib
 from collections.abc import Iterator
+from typing import BinaryIO
 
+from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from vislearn.data.images import SUFFIXES
@@ -9,8 +18,23 @@ from vislearn_batch import tfrecord
 
 # What an encoded image is called in records: in TensorFlow's object detection, and in TFDS.
 IMAGE_FEATURES = ("image/encoded", "image")
-# What can be wrong with a record.
-UNREADABLE, TOO_LARGE, WRONG_TYPE = KINDS = ("unreadable", "too_large", "wrong_type")
+# A record may hold so many bytes besides its image.
+RECORD_ROOM = 1 << 20
+# What can be wrong with a record, or with what the network makes of it.
+UNREADABLE, TOO_LARGE, WRONG_TYPE, FAILED = KINDS = (
+    "unreadable",
+    "too_large",
+    "wrong_type",
+    "failed",
+)
+
+# A file that fails is read again after so many seconds: a remote one may fail for a moment.
+PAUSES = (1.0, 4.0)
+# Errors that another attempt does not mend: damaged compression, and what is not there.
+LASTING = (
+    *(zlib.error, lzma.LZMAError, EOFError, gzip.BadGzipFile),
+    *(FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError),
+)
 
 
 class Refused(ValueError):
@@ -59,7 +83,10 @@ def list_inputs(patterns: list[str]) -> list[str]:
 
 
 def _match(pattern: str) -> list[str]:
-    return [item.path for item in FileSystems.match([pattern])[0].metadata_list]
+    # Beam lists the folder that is named before the first wildcard, and nothing where none is.
+    here = "" if "/" in re.split(r"[*?[]", pattern)[0] else "./"
+    found = FileSystems.match([here + pattern])[0].metadata_list
+    return [item.path.removeprefix(here) for item in found]
 
 
 def is_tfrecord(path: str) -> bool:
@@ -70,21 +97,57 @@ def is_tfrecord(path: str) -> bool:
 def read_images(path: str, max_bytes: int) -> Iterator[tuple[str, bytes | Refused]]:
     """The encoded images of a file, each with its id, or why there is none.
 
-    The id of an image file is its path; that of a record the path, `#` and its number from 0.
+    The id of an image file is its path; that of a record the path, `#` and its number from 0. Where
+    a file can't be read on, that is the last.
 
     Args:
         path: An image file or a TFRecord file.
         max_bytes: Largest encoded image; of a larger file no more than this is read.
     """
-    try:
+    number = 0
+    for pause in (*PAUSES, None):
+        try:
+            for content in itertools.islice(_contents(path, max_bytes), number, None):
+                yield _id(path, number), content
+                number += 1
+            return
+        except (OSError, *LASTING) as error:  # Beam's errors of remote files are OSErrors, too.
+            if pause is None or isinstance(error, LASTING):
+                reason = getattr(error, "strerror", None) or str(error)
+                yield _id(path, number), Refused(UNREADABLE, reason)
+                return
+        time.sleep(pause)
+
+
+def _id(path: str, number: int) -> str:
+    return f"{path}#{number}" if is_tfrecord(path) else path
+
+
+def _contents(path: str, max_bytes: int) -> Iterator[bytes | Refused]:
+    """The encoded images of a file in their order, or why there is none."""
+    if is_tfrecord(path):
+        with _open_records(path) as file:
+            for record in tfrecord.read_records(file, max_bytes + RECORD_ROOM):
+                yield _limited(_image_of(record), max_bytes)
+    else:
         with FileSystems.open(path) as file:
-            if is_tfrecord(path):
-                for number, record in enumerate(tfrecord.read_records(file)):
-                    yield f"{path}#{number}", _limited(_image_of(record), max_bytes)
-            else:
-                yield path, _limited(file.read(max_bytes + 1), max_bytes)
-    except OSError as error:  # Beam's errors of remote file systems are OSErrors, too.
-        yield path, Refused(UNREADABLE, error.strerror or str(error))
+            content = file.read(max_bytes + 1)
+        yield _limited(content, max_bytes)
+
+
+@contextlib.contextmanager
+def _open_records(path: str) -> Iterator[BinaryIO]:
+    if not path.lower().endswith(".gz"):
+        with FileSystems.open(path) as file:
+            yield file
+        return
+    # Beam would decompress it, too, but gives nothing of the 16 MB in which a byte is damaged, and
+    # takes a file that is cut off for a whole one.
+    with (
+        FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file,
+        gzip.open(file) as records,
+    ):
+        yield records
 
 
 def _limited(content: bytes | Refused, max_bytes: int) -> bytes | Refused:
@@ -95,6 +158,8 @@ def _limited(content: bytes | Refused, max_bytes: int) -> bytes | Refused:
 
 def _image_of(record: bytes | tfrecord.RecordError) -> bytes | Refused:
     """The encoded image of an example."""
+    if isinstance(record, tfrecord.RecordTooLarge):
+        return Refused(TOO_LARGE, str(record))
     if isinstance(record, tfrecord.RecordError):
         return Refused(UNREADABLE, str(record))
     try:

@@ -11,22 +11,38 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+SKIPPED = 1 << 20  # bytes of a record that is too large, at a time
+
 
 class RecordError(ValueError):
     """A record that is damaged, or is no example."""
 
 
-def read_records(file: BinaryIO) -> Iterator[bytes | RecordError]:
+class RecordTooLarge(RecordError):
+    """A record of more bytes than are allowed; it was not held in memory."""
+
+
+def read_records(file: BinaryIO, max_bytes: int) -> Iterator[bytes | RecordError]:
     """The content of each record, or what is wrong with it.
 
     Where a length is damaged or the file ends too early, nobody knows where the next record starts:
     that is the last.
+
+    Args:
+        file: The file.
+        max_bytes: Largest record; what is larger is passed over.
     """
     while head := file.read(12):
         if len(head) < 12 or _masked_crc(head[:8]) != struct.unpack("<I", head[8:])[0]:
             yield RecordError("the length of the record is damaged")
             return
         (length,) = struct.unpack("<Q", head[:8])
+        if length > max_bytes:
+            yield RecordTooLarge(f"a record of {length:,} bytes; the limit is {max_bytes:,}")
+            left = length + 4  # and its checksum
+            while left and (skipped := file.read(min(left, SKIPPED))):
+                left -= len(skipped)
+            continue
         content, check = file.read(length), file.read(4)
         if len(content) < length or len(check) < 4:
             yield RecordError("the file ends within the record")

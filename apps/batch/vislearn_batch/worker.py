@@ -9,9 +9,17 @@ from apache_beam.metrics import Metrics
 
 from vislearn.data.images import ImageError, ImageTooLarge, NotAnImage, fit_image, read_image
 from vislearn.export import load_predictor
+from vislearn.tasks.base import Arrays
 from vislearn_batch.answers import ShardFiles
 from vislearn_batch.job import Job, Shard, inputs_of
-from vislearn_batch.records import TOO_LARGE, UNREADABLE, WRONG_TYPE, Refused, read_images
+from vislearn_batch.records import (
+    FAILED,
+    TOO_LARGE,
+    UNREADABLE,
+    WRONG_TYPE,
+    Refused,
+    read_images,
+)
 
 
 class PredictShard(beam.DoFn):
@@ -34,12 +42,33 @@ class PredictShard(beam.DoFn):
     def process(self, shard: Shard) -> Iterator[dict[str, Any]]:
         files = ShardFiles(self.job, shard, self._predictor.manifest)
         for ids, images in self._batches(shard, files):
-            files.answer(ids, self._predictor.predict(images, self.job.batch_size))
+            self._answer(ids, images, files)
         record = files.commit()
         self._count("answered", record["answered"])
         for kind, number in record["dead"].items():
             self._count(kind, number)
         yield record
+
+    def _answer(self, ids: list[str], images: np.ndarray, files: ShardFiles) -> None:
+        """Writes the answers to a batch; an image that has none goes to `files.refuse`."""
+        try:
+            answers = self._predictor.predict(images, self.job.batch_size)
+        except Exception as error:
+            # Whatever the runtime raises: it would raise it again at every attempt.
+            if len(ids) == 1:
+                files.refuse(ids[0], FAILED, f"{type(error).__name__}: {error}")
+                return
+            for index, id in enumerate(ids):  # It may be one of them.
+                self._answer([id], images[index : index + 1], files)
+            return
+        broken = holding_nan(answers)
+        for index, name in broken.items():
+            files.refuse(ids[index], FAILED, f"the answer {name!r} holds NaN")
+        if broken:
+            sound = [index for index in range(len(ids)) if index not in broken]
+            ids = [ids[index] for index in sound]
+            answers = {name: value[sound] for name, value in answers.items()}
+        files.answer(ids, answers)
 
     def _batches(self, shard: Shard, files: ShardFiles) -> Iterator[tuple[list[str], np.ndarray]]:
         """Ids, and images `(n, height, width, channels)`; what is none goes to `files.refuse`."""
@@ -80,3 +109,12 @@ class PredictShard(beam.DoFn):
     def _count(name: str, number: int = 1) -> None:
         """Adds to a counter that runners show and that the result of the pipeline holds."""
         Metrics.counter("vislearn", name).inc(number)
+
+
+def holding_nan(answers: Arrays) -> dict[int, str]:
+    """The examples of a batch whose answer holds NaN, each with an output that does."""
+    return {
+        int(index): name
+        for name, value in answers.items()
+        for index in np.flatnonzero(np.isnan(value).reshape(len(value), -1).any(axis=1))
+    }
