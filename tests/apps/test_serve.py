@@ -185,23 +185,26 @@ def model_of(task, outputs, size, resize) -> Model:
         "inputs": inputs,
         "outputs": outputs,
     }
-    return Model(("any", "1"), manifest, None)
+    return Model(("any", "1"), manifest)
 
 
 def test_boxes_are_in_the_pixels_of_the_picture_that_was_sent():
-    model = model_of(Detection(("cat", "dog"), "retinanet"), [], (32, 32, 3), "stretch")
-    photo = np.zeros((64, 320, 3), np.uint8)
+    outputs = [{"name": "boxes", "shape": [None, 2, 4], "dtype": "float32"}]
+    model = model_of(Detection(("cat", "dog"), "retinanet"), outputs, (32, 32, 3), "stretch")
     answers = {
         "boxes": np.array([[[4, 8, 16, 40], [0, 0, 1, 1]]], np.float32),
         "scores": np.array([[0.9, 0.0]], np.float32),
         "classes": np.array([[1, 0]], np.int32),
         "count": np.array([1], np.int32),
     }
-    (record,) = images.records(model, [photo], answers, top=5)
+    (record,) = images.records(model, [(64, 320)], answers, top=None)
     assert record["objects"] == [
         {"label": "dog", "score": pytest.approx(0.9), "box": [40.0, 16.0, 160.0, 64.0]}
     ]
-    assert Image.open(io.BytesIO(images.draw(model, [photo], answers, ["a"], to_png))).width > 100
+    photo = np.zeros((64, 320, 3), np.uint8)
+    pictures = images.Pictures(np.zeros((1, 32, 32, 3), np.uint8), [(64, 320)], [photo])
+    drawn = images.draw(model, pictures, answers, ["a"], to_png)
+    assert Image.open(io.BytesIO(drawn)).width > 100
 
 
 def test_masks_come_as_grey_pictures_of_class_numbers():
@@ -209,9 +212,10 @@ def test_masks_come_as_grey_pictures_of_class_numbers():
     mask = np.zeros((1, 4, 4), np.int32)
     mask[0, :2] = 1
     answers = {"mask": mask, "confidence": np.full((1, 4, 4), 0.75, np.float32)}
-    photo = np.zeros((8, 8, 3), np.uint8)
-    (record,) = images.records(model, [photo], answers, top=5)
+    (record,) = images.records(model, [(8, 8)], answers, top=5)
     assert record["shares"] == {"background": 0.5, "cat": 0.5}
     found = np.asarray(Image.open(io.BytesIO(from_base64(record["mask"]))))
     np.testing.assert_array_equal(found, mask[0])
-    assert Image.open(io.BytesIO(images.draw(model, [photo], answers, ["a"], to_png))).width > 100
+    pictures = images.Pictures(np.zeros((1, 4, 4, 3), np.uint8), [(8, 8)])
+    drawn = images.draw(model, pictures, answers, ["a"], to_png)
+    assert Image.open(io.BytesIO(drawn)).width > 100

@@ -4,7 +4,8 @@ import threading
 
 import numpy as np
 import pytest
-from vislearn_serve.batching import Batcher, QueueFull, padded
+from vislearn_serve import batching
+from vislearn_serve.batching import Batcher, Closed, NotComputed, QueueFull, padded
 
 
 class Doubling:
@@ -70,7 +71,7 @@ def test_only_the_request_that_fails_is_told_so(model):
     good, bad, other = (batcher.submit(x(value)) for value in (1, 13, 2))
     model.go.set()
     assert (y(good), y(other)) == ([2], [4])
-    with pytest.raises(RuntimeError, match="thirteen"):
+    with pytest.raises(NotComputed, match="thirteen"):
         bad.result(30)
     assert y(batcher.submit(x(5))) == [10]  # The thread goes on.
     batcher.close()
@@ -101,11 +102,52 @@ def test_what_nobody_waits_for_is_not_run(model):
     assert len(model.sizes) == 2
 
 
+def test_who_gave_up_leaves_its_place(model):
+    batcher = Batcher([model], (1,), 3)
+    first = batcher.submit(x(1))
+    assert model.began.wait(30)
+    given_up = batcher.submit(x(2, 3, 4))
+    assert given_up.cancel()
+    assert batcher.waiting == 0
+    last = batcher.submit(x(5, 6, 7))
+    model.go.set()
+    assert (y(first), y(last)) == ([2], [10, 12, 14])
+    assert batcher.waiting == 0
+    batcher.close()
+
+
+@pytest.mark.parametrize("broken", ["concatenate", "repeat"])
+def test_no_fault_ends_a_thread(model, monkeypatch, broken):
+    model.go.set()
+    batcher = Batcher([model], (2,), 9)
+    whole, left = getattr(np, broken), [True]
+
+    def once(*args, **options):
+        if left and left.pop():
+            raise MemoryError("once")
+        return whole(*args, **options)
+
+    monkeypatch.setattr(batching.np, broken, once)
+    with pytest.raises(MemoryError, match="once"):
+        batcher.submit(x(1)).result(10)
+    assert batcher.submit(x(2)).result(10)["y"].tolist() == [4]
+    batcher.close()
+
+
+def test_an_answer_that_is_none_ends_no_thread():
+    wrong = [{"y": None}]
+    batcher = Batcher([lambda inputs: wrong.pop() if wrong else inputs], (1,), 9)
+    with pytest.raises(TypeError):
+        batcher.submit(x(1)).result(10)
+    assert batcher.submit(x(2)).result(10)["x"].tolist() == [2]
+    batcher.close()
+
+
 def test_closing_runs_what_waits_and_takes_nothing_more(model):
     batcher = Batcher([model], (1,), 9)
     futures = [batcher.submit(x(value)) for value in (1, 2, 3)]
     batcher.close(wait=False)
-    with pytest.raises(RuntimeError, match="closed"):
+    with pytest.raises(Closed, match="closed"):
         batcher.submit(x(4))
     model.go.set()
     assert [y(future) for future in futures] == [[2], [4], [6]]

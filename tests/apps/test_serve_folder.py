@@ -25,14 +25,14 @@ def test_packages_are_found(tmp_path):
     for name in made:
         (tmp_path / name).mkdir(parents=True)
         (tmp_path / name / "model.json").write_text("{}")
-    assert sorted(find_packages(tmp_path)) == [
+    assert sorted(find_packages(tmp_path).packages) == [
         ("many", "1"),
         ("many", "12"),
         ("many_old", "1"),
         ("one", "1"),
         ("vae_encoder", "1"),
     ]
-    assert [*find_packages(tmp_path / "one")] == [("one", "1")]
+    assert [*find_packages(tmp_path / "one").packages] == [("one", "1")]
 
 
 def test_reload(exported, tmp_path, pixels, expected):

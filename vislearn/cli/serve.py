@@ -33,6 +33,9 @@ def serve(
         float, typer.Option(help="Most pixels of a request's pictures, in millions.")
     ] = 25.0,
     max_requests: Annotated[int, typer.Option(help="Requests that are worked on at a time.")] = 256,
+    max_held: Annotated[
+        float, typer.Option(help="What all requests may hold in memory at a time, in MB.")
+    ] = 256.0,
     poll: Annotated[float, typer.Option(help="Seconds between two looks into the folder.")] = 2.0,
     api_key: Annotated[
         str | None,
@@ -78,6 +81,7 @@ def serve(
         max_body=int(max_body * 2**20),
         max_pixels=int(max_pixels * 1e6),
         max_requests=max_requests,
+        max_held=int(max_held * 2**20),
         poll=poll,
         api_key=api_key,
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 from importlib import resources
 
@@ -14,6 +15,7 @@ from starlette.responses import Response
 from vislearn import __version__
 from vislearn_serve import open_inference, tf_serving, uploads
 from vislearn_serve.gate import Gate, reply
+from vislearn_serve.openapi import described
 from vislearn_serve.service import Service, service_of
 from vislearn_serve.settings import Settings
 
@@ -55,7 +57,8 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(module.router)
     app.add_exception_handler(HTTPException, _not_found)
     app.add_exception_handler(RequestValidationError, _bad_query)
-    app.add_middleware(Gate, settings=settings, metrics=service.metrics)
+    app.add_middleware(Gate, settings=settings, metrics=service.metrics, memory=service.memory)
+    app.openapi = functools.cache(functools.partial(described, app, settings))
 
     @app.get("/", include_in_schema=False)
     async def page():

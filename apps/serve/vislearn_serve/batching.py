@@ -6,6 +6,7 @@ The runtimes release Python's lock while they compute, so the event loop goes on
 """
 
 import dataclasses
+import logging
 import threading
 import time
 from collections import deque
@@ -18,9 +19,19 @@ from vislearn.tasks.base import Arrays
 
 Runtime = Callable[[Arrays], Arrays]
 
+log = logging.getLogger("vislearn.serve")
+
 
 class QueueFull(Exception):
     """More examples wait than may."""
+
+
+class Closed(Exception):
+    """The batcher takes nothing more."""
+
+
+class NotComputed(Exception):
+    """The runtime could not compute these examples, and said why."""
 
 
 @dataclasses.dataclass(eq=False)
@@ -68,17 +79,18 @@ class Batcher:
 
         Raises:
             QueueFull: If too many wait already.
-            RuntimeError: If the batcher was closed.
+            Closed: If the batcher was closed.
         """
         job = _Job(inputs, len(next(iter(inputs.values()))), Future())
         with self._changed:
             if self._closed:
-                raise RuntimeError("The batcher is closed.")
+                raise Closed("The batcher is closed.")
             if self.waiting + job.count > self.capacity:
                 raise QueueFull(f"{self.waiting} examples wait already.")
             self._jobs.append(job)
             self.waiting += job.count
             self._changed.notify()
+        job.future.add_done_callback(lambda future: self._leave(job))
         return job.future
 
     def close(self, wait: bool = True) -> None:
@@ -89,11 +101,26 @@ class Batcher:
         for thread in self._threads if wait else ():
             thread.join()
 
+    def _leave(self, job: _Job) -> None:
+        """Gives back the place of a job that was cancelled while it waited."""
+        if job.future.cancelled():
+            with self._changed:
+                if job in self._jobs:
+                    self._jobs.remove(job)
+                    self.waiting -= job.count
+
     def _work(self, runtime: Runtime) -> None:
         while jobs := self._take():
-            live = [job for job in jobs if job.future.set_running_or_notify_cancel()]
-            if live:
-                self._answer(runtime, live)
+            try:
+                live = [job for job in jobs if job.future.set_running_or_notify_cancel()]
+                if live:
+                    self._answer(runtime, live)
+            except Exception as error:
+                # Whatever it was: a thread that ended here would leave all that come later waiting.
+                log.exception("batch failed")
+                for job in jobs:
+                    if not job.future.done():
+                        job.future.set_exception(error)
 
     def _take(self) -> list[_Job]:
         """The jobs of the next batch, the first of which may be larger than any; [] at the end."""
@@ -108,9 +135,9 @@ class Batcher:
             return jobs
 
     def _answer(self, runtime: Runtime, jobs: list[_Job]) -> None:
-        names = jobs[0].inputs
-        inputs = {name: np.concatenate([job.inputs[name] for job in jobs]) for name in names}
         try:
+            names = jobs[0].inputs
+            inputs = {name: np.concatenate([job.inputs[name] for job in jobs]) for name in names}
             answers = self._run(runtime, inputs)
         except Exception as error:
             # Nobody's request fails because of another's: each is tried alone.
@@ -135,7 +162,13 @@ class Batcher:
             real = min(largest, count - start)
             size = next(size for size in self.sizes if size >= real)
             began = time.perf_counter()
-            answers = runtime({name: padded(value, size) for name, value in chunk.items()})
+            chunk = {name: padded(value, size) for name, value in chunk.items()}
+            try:
+                answers = runtime(chunk)
+            except MemoryError:
+                raise
+            except Exception as error:  # Each runtime has its own, from RuntimeError to none.
+                raise NotComputed(str(error)) from error
             self._observe(real, time.perf_counter() - began)
             chunks.append({name: value[:real] for name, value in answers.items()})
         if len(chunks) == 1:

@@ -7,7 +7,6 @@ import logging
 import re
 import secrets
 import time
-import zlib
 from typing import Any
 
 import orjson
@@ -15,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from vislearn_serve.errors import Refused
+from vislearn_serve.memory import Memory, Share
 from vislearn_serve.settings import Settings
 from vislearn_serve.telemetry import Metrics
 
@@ -35,6 +35,76 @@ def reply(content: Any, status: int = 200, headers: dict[str, str] | None = None
     return Response(body, status, headers, "application/json")
 
 
+class Visit:
+    """A request from its head to the end of its answer: `request.state.visit`.
+
+    Attributes:
+        facts: What the log tells of it.
+        share: The memory that it holds.
+        body_read: Whether all of its body is here.
+        status: Of the answer, once it has begun.
+        gone: Whether the client hung up before it had its answer.
+        counted: Whether it is one of those that are worked on.
+        path: What it asks for.
+    """
+
+    def __init__(self, request: Request, gate: "Gate", share: Share):
+        given = request.headers.get("x-request-id", "")
+        identity = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        self.facts: dict[str, Any] = {"request": identity}
+        self.share, self.status = share, None
+        self.body_read = request.headers.get("content-length", "0") == "0" and (
+            "transfer-encoding" not in request.headers
+        )
+        self.gone = self.counted = self._answered = False
+        self.path: str = request.scope["path"]
+        self._request, self._gate = request, gate
+        self._limit: asyncio.Timeout | None = None
+        self._watcher: asyncio.Task | None = None
+
+    @contextlib.asynccontextmanager
+    async def within(self, seconds: float):
+        """Ends the block after so many seconds, or when the client hangs up: TimeoutError."""
+        try:
+            async with asyncio.timeout(seconds) as self._limit:
+                yield
+        finally:
+            if self._watcher is not None:
+                self._watcher.cancel()
+
+    def begin(self) -> None:
+        """To be called when the body is here: the work begins, if not too much is under way."""
+        self.body_read = True
+        self._gate.let_in(self)
+        self._watcher = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        """Nobody computes for a client that hung up."""
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
+        if not self._answered:
+            self.gone = True
+            with contextlib.suppress(RuntimeError):  # The time was up at the same moment.
+                self._limit.reschedule(asyncio.get_running_loop().time())
+
+    def noting(self, send):
+        """What sends the answer, and notes what becomes of it."""
+
+        async def send_and_note(message) -> None:
+            if message["type"] == "http.response.start":
+                self.status = message["status"]
+                identity = (b"x-request-id", self.facts["request"].encode())
+                message["headers"] = [*message.get("headers", ()), identity]
+                if not self.body_read:
+                    # The rest of the body is not waited for.
+                    message["headers"].append((b"connection", b"close"))
+            else:
+                self._answered = not message.get("more_body", False)
+            await send(message)
+
+        return send_and_note
+
+
 class Gate:
     """ASGI middleware around everything.
 
@@ -45,88 +115,88 @@ class Gate:
         app: What answers the requests that are let in.
         settings: The limits.
         metrics: Where they are counted.
+        memory: What the requests hold.
     """
 
-    def __init__(self, app, settings: Settings, metrics: Metrics):
+    def __init__(self, app, settings: Settings, metrics: Metrics, memory: Memory):
         self._app, self._settings, self._metrics = app, settings, metrics
+        self._memory = memory
         self._requests = 0  # that are being worked on
 
     async def __call__(self, scope, receive, send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status = time.perf_counter(), None
-        request = Request(scope, receive)
-        given = request.headers.get("x-request-id", "")
-        identity = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
-        facts = request.state.facts = {"request": identity}
-        request.state.body_read = not {"content-length", "transfer-encoding"} & {*request.headers}
+        began, request = time.perf_counter(), Request(scope, receive)
+        with self._memory.share() as share:
+            visit = request.state.visit = Visit(request, self, share)
+            try:
+                await self._answer(request, visit, visit.noting(send))
+            finally:
+                if visit.counted:
+                    self._count(-1)
+                self._note(scope, visit, time.perf_counter() - began)
 
-        async def send_and_note(message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [
-                    *message.get("headers", ()),
-                    (b"x-request-id", identity.encode()),
-                ]
-                if not request.state.body_read:
-                    # The rest of the body is not waited for.
-                    message["headers"].append((b"connection", b"close"))
-            await send(message)
-
+    async def _answer(self, request: Request, visit: Visit, send) -> None:
+        scope, receive = request.scope, request.receive
         try:
-            with self._counted(request):
-                async with asyncio.timeout(self._seconds(request)):
-                    await self._app(scope, receive, send_and_note)
+            if self._settings.api_key is not None and scope["path"] not in OPEN_PATHS:
+                self._check_key(request)
+            async with visit.within(self._seconds(request)):
+                if visit.body_read:
+                    visit.begin()
+                await self._app(scope, receive, send)
         except ClientDisconnect:
-            status = _GONE
+            visit.gone = True
         except (Refused, TimeoutError, MemoryError) as error:
-            refused = _as_refused(error, request)
-            if status is None:
+            if visit.gone:
+                return
+            refused = _as_refused(error, visit)
+            if visit.status is None:
                 await _discard_body(request)
-                await refusal(refused, request)(scope, receive, send_and_note)
-            facts["reason"] = refused.reason
+                await refusal(refused)(scope, receive, send)
+            visit.facts["reason"] = refused.reason
         except Exception as error:
+            identity = visit.facts["request"]
             log.exception("failed", extra={"request": identity, "path": scope["path"][:200]})
-            if status is None:
+            if visit.status is None:
                 text = f"Internal error; the log tells more under {identity}."
-                await reply({"error": text}, 500)(scope, receive, send_and_note)
-            facts["reason"] = repr(error)
-        finally:
-            seconds = time.perf_counter() - began
-            route = getattr(scope.get("route"), "path", "")  # none where nothing was found
-            self._metrics.requests.labels(route, status or _GONE).inc()
-            self._metrics.seconds.labels(route).observe(seconds)
-            log.info(
-                "request",
-                extra={
-                    "method": scope["method"],
-                    "path": scope["path"][:200],
-                    "status": status or _GONE,
-                    "ms": round(1000 * seconds, 2),
-                    **facts,
-                },
-            )
+                await reply({"error": text}, 500)(scope, receive, send)
+            visit.facts["reason"] = repr(error)
 
-    @contextlib.contextmanager
-    def _counted(self, request: Request):
-        """Lets a request in, if it brings the key and not too many are in already."""
-        path = request.scope["path"]
-        if self._settings.api_key is not None and path not in OPEN_PATHS:
-            self._check_key(request)
-        if path in _UNCOUNTED:
-            yield
+    def _note(self, scope, visit: Visit, seconds: float) -> None:
+        """Counts and logs a request that is over."""
+        status = _GONE if visit.gone or visit.status is None else visit.status
+        route = getattr(scope.get("route"), "path", "")  # none where nothing was found
+        self._metrics.requests.labels(route, status).inc()
+        self._metrics.seconds.labels(route).observe(seconds)
+        log.info(
+            "request",
+            extra={
+                "method": scope["method"],
+                "path": scope["path"][:200],
+                "status": status,
+                "ms": round(1000 * seconds, 2),
+                **visit.facts,
+            },
+        )
+
+    def let_in(self, visit: Visit) -> None:
+        """Counts a request whose body is here: one that is still being sent is no work.
+
+        Raises:
+            Refused: If too many are being worked on.
+        """
+        if visit.path in _UNCOUNTED:
             return
         if self._requests >= self._settings.max_requests:
             raise Refused(503, f"{self._requests} requests are being worked on.", retry_after=1)
-        self._requests += 1
+        visit.counted = True
+        self._count(1)
+
+    def _count(self, change: int) -> None:
+        self._requests += change
         self._metrics.in_flight.set(self._requests)
-        try:
-            yield
-        finally:
-            self._requests -= 1
-            self._metrics.in_flight.set(self._requests)
 
     def _check_key(self, request: Request) -> None:
         given = request.headers.get("x-api-key")
@@ -149,12 +219,12 @@ class Gate:
         return min(seconds, self._settings.deadline)
 
 
-def _as_refused(error: Exception, request: Request) -> Refused:
+def _as_refused(error: Exception, visit: Visit) -> Refused:
     if isinstance(error, Refused):
         return error
     if isinstance(error, MemoryError):
         return Refused(503, "There is not enough memory for this request now.", retry_after=1)
-    if request.state.body_read:
+    if visit.body_read:
         return Refused(504, "The answer was not ready in time.", retry_after=1)
     return Refused(408, "The body did not come in time.")
 
@@ -164,7 +234,7 @@ async def _discard_body(request: Request) -> None:
 
     A client that sends before it listens would find the connection reset in place of the answer.
     """
-    if request.state.body_read or "expect" in request.headers:
+    if request.state.visit.body_read or "expect" in request.headers:
         return
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_DISCARD_SECONDS):
@@ -173,82 +243,11 @@ async def _discard_body(request: Request) -> None:
                 more = (await request.receive()).get("more_body", False)
 
 
-def refusal(refused: Refused, request: Request) -> Response:
+def refusal(refused: Refused) -> Response:
     """The answer to a request that is refused."""
-    request.state.facts["reason"] = refused.reason
     headers = {}
     if refused.retry_after is not None:
         headers["Retry-After"] = str(refused.retry_after)
     if refused.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return reply({"error": refused.reason}, refused.status, headers)
-
-
-class Bodies:
-    """Reads bodies, and knows how many bytes are held at the moment.
-
-    Args:
-        settings: The limits.
-        metrics: Where the bytes are shown.
-    """
-
-    def __init__(self, settings: Settings, metrics: Metrics):
-        self._settings, self._metrics = settings, metrics
-        self._held = 0
-
-    @contextlib.asynccontextmanager
-    async def read(self, request: Request):
-        """The body, unpacked if it came packed; it counts as held until the end of the block.
-
-        Raises:
-            Refused: If it is too large, if too much is held already, or if it can't be unpacked.
-        """
-        limit = self._settings.max_body
-        # Digits: the parser of HTTP has seen to that.
-        if int(request.headers.get("content-length", 0)) > limit:
-            raise _too_large(limit)
-        chunks, size = [], 0
-        try:
-            async for chunk in request.stream():
-                size += len(chunk)
-                self._hold(len(chunk))
-                if size > limit:
-                    raise _too_large(limit)
-                chunks.append(chunk)
-            request.state.body_read = True
-            request.state.facts["bytes"] = size
-            body = b"".join(chunks)
-            chunks.clear()
-            encoding = request.headers.get("content-encoding", "identity").lower()
-            if encoding != "identity":
-                body = await asyncio.to_thread(_unpack, body, encoding, limit)
-            yield body
-        finally:
-            self._hold(-size)
-
-    def _hold(self, count: int) -> None:
-        self._held += count
-        self._metrics.held.set(self._held)
-        if count > 0 and self._held > self._settings.max_held:
-            raise Refused(503, "The bodies of other requests fill the memory.", retry_after=1)
-
-
-def _too_large(limit: int) -> Refused:
-    return Refused(413, f"The body is larger than {limit:,} bytes.")
-
-
-def _unpack(body: bytes, encoding: str, limit: int) -> bytes:
-    """The content of a gzip or deflate body, never more than the limit in memory."""
-    bits = {"gzip": 31, "x-gzip": 31, "deflate": 15}.get(encoding)
-    if bits is None:
-        raise Refused(415, f"Content-Encoding {encoding[:40]!r} must be gzip or deflate.")
-    unpacker = zlib.decompressobj(bits)
-    try:
-        content = unpacker.decompress(body, limit + 1)
-    except zlib.error as error:
-        raise Refused(400, f"The body is no {encoding}: {error}.") from error
-    if len(content) > limit:
-        raise _too_large(limit)
-    if not unpacker.eof:
-        raise Refused(400, f"The body is {encoding} that ends too early.")
-    return content

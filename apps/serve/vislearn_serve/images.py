@@ -1,5 +1,6 @@
 """Picture files to inputs, and answers to pictures. Runs in threads, not in the event loop."""
 
+import dataclasses
 import io
 import threading
 from collections.abc import Callable, Sequence
@@ -9,72 +10,113 @@ import numpy as np
 from PIL import Image
 
 from vislearn import pictures as drawing
-from vislearn.data.images import ImageError, fit_image, image_header, plan_fit, read_image
+from vislearn.data.images import (
+    ImageError,
+    ImageTooLarge,
+    fit_image,
+    image_header,
+    plan_fit,
+    read_image,
+)
 from vislearn.tasks.base import Arrays
+from vislearn.tasks.detection import SHOWN
 from vislearn_serve.errors import Refused
+from vislearn_serve.memory import Pixels, Share
 from vislearn_serve.packages import Model
 
+_TOP = 5  # answers a picture, unless more are asked for
 _SHOWN = 640  # longer side of a drawn picture, in pixels
 _ONE_AT_A_TIME = threading.Lock()  # matplotlib keeps its style in one place for all threads
 
 
-def read_pictures(files: Sequence[bytes], channels: int, max_pixels: int) -> list[np.ndarray]:
-    """Decodes picture files, after the sizes of all were read from their heads.
+@dataclasses.dataclass(frozen=True)
+class Pictures:
+    """What is kept of picture files: at full size they would fill the memory.
+
+    Attributes:
+        inputs: As the model takes them, uint8 `(n, height, width, channels)`.
+        sizes: `(height, width)` of each as it was sent.
+        reduced: Each in its own proportions and at most 640 pixels long, for boxes to be drawn on;
+            None where none are.
+    """
+
+    inputs: np.ndarray
+    sizes: list[tuple[int, int]]
+    reduced: list[np.ndarray] | None = None
+
+
+def read(
+    files: Sequence[bytes], model: Model, max_pixels: int, turns: Pixels, share: Share, keep: bool
+) -> Pictures:
+    """Decodes picture files one by one, after the sizes of all were read from their heads.
 
     Args:
         files: Bytes of JPEG, PNG, BMP, GIF or WebP files.
-        channels: 3 for RGB, 1 for grey.
+        model: What they are for.
         max_pixels: Most pixels of all together.
-
-    Returns:
-        uint8 `(height, width, channels)` each.
+        turns: What bounds the pixels of all requests that are decoded at a time.
+        share: The memory of the request; that of the inputs is taken already.
+        keep: Whether they are to be drawn.
 
     Raises:
-        Refused: If one is no picture or damaged, or if they have too many pixels.
+        Refused: If one is no picture or damaged, if they have too many pixels, or if there is no
+            memory for them.
     """
-    pictures, left = [], max_pixels
-    for number, data in enumerate(files, start=1):
-        which = f"Picture {number} of {len(files)}: " if len(files) > 1 else ""
-        try:
-            header = image_header(data, max_pixels=max_pixels)
-            left -= header.width * header.height
-            if left < 0:
-                raise Refused(
-                    413,
-                    f"The pictures have more than {max_pixels:,} pixels: the limit of a request.",
-                )
-            pictures.append(read_image(data, channels=channels, max_pixels=max_pixels))
-        except ImageError as error:
-            status = 413 if "more than the limit" in error.reason else 400
-            raise Refused(status, f"{which}{error.reason}.") from error
-    return pictures
+    item, pixels = model.inputs[0], []
+    names = [f"Picture {n} of {len(files)}: " for n in range(1, len(files) + 1)]
+    names = names if len(files) > 1 else [""]
+    for name, data in zip(names, files, strict=True):
+        header = _asked(name, image_header, data, max_pixels=max_pixels)
+        pixels.append(header.width * header.height)
+        if sum(pixels) > max_pixels:
+            text = f"The pictures have more than {max_pixels:,} pixels: the limit of a request."
+            raise Refused(413, text)
+    size, channels = tuple(item["shape"][1:3]), item["shape"][-1]
+    inputs = np.empty((len(files), *size, channels), np.uint8)
+    sizes, reduced = [], [] if keep and model.answers_boxes else None
+    for index, (name, data) in enumerate(zip(names, files, strict=True)):
+        share.take(0)  # Nothing is decoded for a request that is over.
+        with turns.decoding(pixels[index]):
+            picture = _asked(name, read_image, data, channels=channels, max_pixels=max_pixels)
+            inputs[index] = fit_image(picture, size, item["resize"])
+            sizes.append(picture.shape[:2])
+            if reduced is not None:
+                reduced.append(_reduced(picture))
+                share.take(reduced[-1].nbytes)
+            del picture
+    return Pictures(inputs, sizes, reduced)
 
 
-def fitted(pictures: Sequence[np.ndarray], item: dict[str, Any]) -> np.ndarray:
-    """Pictures of any size as the input of a model, uint8 `(n, height, width, channels)`."""
-    size = tuple(item["shape"][1:3])
-    return np.stack([fit_image(picture, size, item["resize"]) for picture in pictures])
+def _asked(name: str, function: Callable, data: bytes, **options):
+    """What a function says of a picture file; what it finds wrong becomes a refusal."""
+    try:
+        return function(data, **options)
+    except ImageError as error:
+        status = 413 if isinstance(error, ImageTooLarge) else 400
+        raise Refused(status, f"{name}{error.reason}.") from error
 
 
-def decode(files: Sequence[bytes], item: dict[str, Any], max_pixels: int) -> np.ndarray:
-    """Picture files as the input of a model."""
-    return fitted(read_pictures(files, item["shape"][-1], max_pixels), item)
+def records(
+    model: Model, sizes: Sequence[tuple[int, int]], answers: Arrays, top: int | None
+) -> list[dict]:
+    """The answer for each picture as JSON values; boxes in the pixels of the picture as sent.
 
+    Args:
+        top: Answers a picture; None for five, and for every object that would be drawn.
 
-def records(model: Model, pictures: list[np.ndarray], answers: Arrays, top: int) -> list[dict]:
-    """The answer for each picture as JSON values; boxes in the pixels of the picture as sent."""
+    Raises:
+        Refused: If there is nothing to say about the answers.
+    """
     found = []
-    for index, picture in enumerate(pictures):
-        described = model.task.describe(answers, index, top)
-        record = model.task.record(answers, None, index, described)
-        if "boxes" in answers:
-            boxes = _boxes_in(picture, answers["boxes"][index], model)[: len(described)]
-            objects = zip(described, boxes.tolist(), strict=True)
-            record = {
-                "objects": [
-                    {"label": label, "score": score, "box": box} for (label, score), box in objects
-                ]
-            }
+    for index, size in enumerate(sizes):
+        try:
+            if model.answers_boxes:
+                record = {"objects": _objects(model, size, answers, index, top)}
+            else:
+                described = model.task.describe(answers, index, top or _TOP)
+                record = model.task.record(answers, None, index, described)
+        except ValueError as error:
+            raise Refused(400, str(error)) from error
         if "mask" in answers:
             mask = answers["mask"][index].astype(np.uint8)
             record["mask"] = drawing.data_uri(
@@ -84,9 +126,20 @@ def records(model: Model, pictures: list[np.ndarray], answers: Arrays, top: int)
     return found
 
 
+def _objects(
+    model: Model, size: tuple[int, int], answers: Arrays, index: int, top: int | None
+) -> list[dict]:
+    """The objects in a picture that are drawn, the surest first."""
+    count = int(np.count_nonzero(answers["scores"][index, : answers["count"][index]] >= SHOWN))
+    described = model.task.describe(answers, index, count if top is None else min(count, top))
+    boxes = _boxes_in(size, answers["boxes"][index, : len(described)], model)
+    objects = zip(described, boxes.tolist(), strict=True)
+    return [{"label": label, "score": score, "box": box} for (label, score), box in objects]
+
+
 def draw(
     model: Model,
-    pictures: list[np.ndarray],
+    pictures: Pictures,
     answers: Arrays,
     titles: list[str],
     render: Callable[[Any], bytes | str],
@@ -102,12 +155,13 @@ def draw(
     Raises:
         Refused: If there is nothing to draw about the answers.
     """
-    if "boxes" in answers:
-        shown = [_reduced(picture) for picture in pictures]
-        moved = [_boxes_in(shown[i], answers["boxes"][i], model) for i in range(len(shown))]
+    shown = pictures.inputs
+    if pictures.reduced is not None:
+        shown = pictures.reduced
+        moved = [
+            _boxes_in(one.shape[:2], answers["boxes"][i], model) for i, one in enumerate(shown)
+        ]
         answers = {**answers, "boxes": np.stack(moved)}
-    else:
-        shown = fitted(pictures, model.inputs[0])
     try:
         with _ONE_AT_A_TIME:
             few = None if len(titles) == 1 else titles
@@ -123,11 +177,11 @@ def _png(pixels: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def _boxes_in(picture: np.ndarray, boxes: np.ndarray, model: Model) -> np.ndarray:
-    """Boxes `(n, 4)` xyxy in pixels of the input, in those of the picture."""
+def _boxes_in(size: tuple[int, int], boxes: np.ndarray, model: Model) -> np.ndarray:
+    """Boxes `(n, 4)` xyxy in pixels of the input, in those of a picture of `(height, width)`."""
     item = model.inputs[0]
-    fit = plan_fit(picture.shape[:2], tuple(item["shape"][1:3]), item["resize"])
-    height, width = picture.shape[:2]
+    fit = plan_fit(size, tuple(item["shape"][1:3]), item["resize"])
+    height, width = size
     corners = (boxes.reshape(-1, 2, 2) - fit.shift) / fit.scale  # (boxes, corners, xy)
     return corners.clip(0, (width, height)).reshape(-1, 4)
 

@@ -6,6 +6,7 @@ https://github.com/triton-inference-server/server/blob/main/docs/protocol/extens
 """
 
 import asyncio
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -16,19 +17,19 @@ from starlette.responses import Response
 from vislearn import __version__
 from vislearn.export.runtimes import IMAGE
 from vislearn.tasks.base import Arrays
-from vislearn_serve import images, tensors
+from vislearn_serve import tensors
 from vislearn_serve.errors import Refused
 from vislearn_serve.gate import reply
 from vislearn_serve.openapi import body_of
 from vislearn_serve.packages import Model
-from vislearn_serve.service import read_object, service_of
+from vislearn_serve.service import ANSWER, READ, Given, of_model, read_object, service_of
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 
 router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
 
 _INFER = body_of(
-    {"inputs": [{"name": "image", "shape": [1, 8, 8, 1], "datatype": "UINT8", "data": [0] * 4}]},
+    {"inputs": [{"name": "image", "shape": [1, 8, 8, 1], "datatype": "UINT8", "data": [0] * 64}]},
     "Inputs with their data as JSON, flat or nested, or as bytes after the JSON (header "
     f"`{HEADER_LENGTH}`). An image may be BYTES: picture files, base64 texts in JSON.",
 )
@@ -72,22 +73,16 @@ async def index(request: Request):
     )
 
 
-@router.get("/models/{name}")
-async def metadata(request: Request, name: str):
-    """Inputs and outputs of the newest version."""
-    return await version_metadata(request, name, None)
-
-
-@router.get("/models/{name}/versions/{version}")
-async def version_metadata(request: Request, name: str, version: str | None):
-    """Inputs and outputs of one version."""
+@of_model(router, "GET", "/models/{name}", "")
+async def metadata(request: Request):
+    """Inputs and outputs of a model."""
     service = service_of(request)
-    async with service.model(request, name, version) as model:
-        versions = [v for v in service.shelf.versions(name) if service.shelf.serving(name, v)]
+    async with service.model(request) as model:
+        versions = service.shelf.versions(model.name)
         return reply(
             {
                 "name": model.name,
-                "versions": versions,
+                "versions": [v for v in versions if service.shelf.serving(model.name, v)],
                 "platform": f"vislearn_{service.settings.format}",
                 "inputs": [_tensor(item) for item in model.inputs],
                 "outputs": [_tensor(item) for item in model.outputs],
@@ -95,30 +90,18 @@ async def version_metadata(request: Request, name: str, version: str | None):
         )
 
 
-@router.get("/models/{name}/ready")
-async def model_ready(request: Request, name: str):
-    """200 if any version serves."""
-    return await version_ready(request, name, None)
-
-
-@router.get("/models/{name}/versions/{version}/ready")
-async def version_ready(request: Request, name: str, version: str | None):
-    """200 if this version serves."""
-    async with service_of(request).model(request, name, version) as model:
+@of_model(router, "GET", "/models/{name}", "/ready")
+async def model_ready(request: Request):
+    """200 if the model serves."""
+    async with service_of(request).model(request) as model:
         return reply({"name": model.name, "ready": True})
 
 
-@router.get("/models/{name}/config")
-async def config(request: Request, name: str):
-    """Batch sizes and tensors of the newest version, as Triton tells them."""
-    return await version_config(request, name, None)
-
-
-@router.get("/models/{name}/versions/{version}/config")
-async def version_config(request: Request, name: str, version: str | None):
-    """Batch sizes and tensors of one version, as Triton tells them."""
+@of_model(router, "GET", "/models/{name}", "/config")
+async def config(request: Request):
+    """Batch sizes and tensors of a model, as Triton tells them."""
     service = service_of(request)
-    async with service.model(request, name, version) as model:
+    async with service.model(request) as model:
 
         def described(items):
             return [
@@ -142,28 +125,35 @@ async def version_config(request: Request, name: str, version: str | None):
         )
 
 
-@router.post("/models/{name}/infer", openapi_extra=_INFER)
-async def infer(request: Request, name: str):
-    """Answers of the newest version."""
-    return await version_infer(request, name, None)
-
-
-@router.post("/models/{name}/versions/{version}/infer", openapi_extra=_INFER)
-async def version_infer(request: Request, name: str, version: str | None):
-    """Answers of one version."""
+@of_model(router, "POST", "/models/{name}", "/infer", openapi_extra=_INFER)
+async def infer(request: Request):
+    """Answers of a model."""
     service = service_of(request)
-    async with (
-        service.model(request, name, version) as model,
-        service.bodies.read(request) as body,
-    ):
+    async with service.model(request) as model:
+        body = await service.body(request)
         header = request.headers.get(HEADER_LENGTH)
-        pixels = service.settings.max_pixels
-        question, inputs = await service.handle(len(body), _parse, body, header, model, pixels)
-        wanted = _wanted(question, model)
-        async with asyncio.timeout(_seconds(question)):
-            answers = await model.infer(inputs)
-        size = tensors.size(answers)
-        return await service.handle(size, _answer, question, wanted, answers, model)
+        question = await service.handle(READ, len(body), _parse, body, header, model)
+        async with asyncio.timeout(question.seconds):
+            answers = await service.infer(request, model, question.given)
+        size = sum(value.nbytes for value in answers.values())
+        return await service.handle(ANSWER, size, _answer, question, answers, model)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Question:
+    """What a request asks.
+
+    Attributes:
+        given: The inputs.
+        wanted: The outputs that are asked for, and whether each is to come as bytes.
+        seconds: What the client allows; None for no more than the deadline.
+        identity: Comes back with the answer.
+    """
+
+    given: Given
+    wanted: dict[str, bool]
+    seconds: float | None
+    identity: str | None
 
 
 def _tensor(item: dict[str, Any]) -> dict[str, Any]:
@@ -174,10 +164,8 @@ def _tensor(item: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _parse(
-    body: bytes, header: str | None, model: Model, max_pixels: int
-) -> tuple[dict[str, Any], Arrays]:
-    """The JSON object of a request, and its inputs."""
+def _parse(body: bytes, header: str | None, model: Model) -> _Question:
+    """The question in a body."""
     length = len(body)
     if header is not None:
         if not (header.isdecimal() and len(header) < 12 and int(header) <= length):
@@ -207,16 +195,22 @@ def _parse(
                     f"and {len(rest)} are left.",
                 )
             data, rest = rest[:size], rest[size:]
-        arrays[one["name"]] = _array(one, data, expected[one["name"]], model, max_pixels)
+        arrays[one["name"]] = _array(one, data, expected[one["name"]], model)
     if rest:
         raise Refused(400, f"{len(rest)} bytes after the JSON belong to no input.")
-    return question, arrays
+    identity = question.get("id")
+    return _Question(
+        arrays,
+        _wanted(question, model),
+        _seconds(question),
+        identity if type(identity) is str else None,
+    )
 
 
 def _array(
-    one: dict[str, Any], data: bytes | None, item: dict[str, Any], model: Model, max_pixels: int
-) -> np.ndarray:
-    """One input, from its entry and, where it came so, its bytes."""
+    one: dict[str, Any], data: bytes | None, item: dict[str, Any], model: Model
+) -> np.ndarray | list[bytes]:
+    """One input, or its picture files, from its entry and, where it came so, its bytes."""
     name, datatype, shape = item["name"], one.get("datatype"), one.get("shape")
     if type(shape) is not list or not all(type(n) is int and n > 0 for n in shape):
         raise Refused(400, f"{name}: shape must be a list of numbers of at least 1.")
@@ -231,7 +225,7 @@ def _array(
         )
         if shape not in ([len(files)], [len(files), 1]):
             raise Refused(400, f"{name} has the shape {shape[:8]} for {len(files)} picture files.")
-        return images.decode(files, item, max_pixels)
+        return files
     wanted = _tensor(item)
     if datatype != wanted["datatype"]:
         expected = wanted["datatype"]
@@ -268,7 +262,7 @@ def _parameters(holder: dict[str, Any], what: str) -> dict[str, Any]:
 
 
 def _seconds(question: dict[str, Any]) -> float | None:
-    """What the client allows, in microseconds as Triton does; None for no more than the rest."""
+    """What the client allows, which comes in microseconds, as Triton does."""
     timeout = question.get("parameters", {}).get("timeout")
     if timeout is None:
         return None
@@ -297,24 +291,22 @@ def _wanted(question: dict[str, Any], model: Model) -> dict[str, bool]:
     return wanted
 
 
-def _answer(
-    question: dict[str, Any], wanted: dict[str, bool], answers: Arrays, model: Model
-) -> Response:
+def _answer(question: _Question, answers: Arrays, model: Model) -> Response:
     head: dict[str, Any] = {
         "model_name": model.name,
         "model_version": model.version,
         "outputs": [],
     }
-    if type(question.get("id")) is str:
-        head["id"] = question["id"]
+    if question.identity is not None:
+        head["id"] = question.identity
     parts = []
     for item in model.outputs:
         name = item["name"]
-        if name not in wanted:
+        if name not in question.wanted:
             continue
         value = answers[name]
         entry = {**_tensor(item), "shape": value.shape}
-        if wanted[name]:
+        if question.wanted[name]:
             parts.append(np.ascontiguousarray(value, value.dtype.newbyteorder("<")).tobytes())
             entry["parameters"] = {"binary_data_size": len(parts[-1])}
         else:

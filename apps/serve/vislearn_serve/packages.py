@@ -1,4 +1,4 @@
-"""The packages in the folder: found, loaded, replaced while they serve.
+"""The packages in the folder: found and loaded.
 
 A package is copied before it is looked at, and what is verified and loaded is the copy: nobody can
 change it in between, and a file that is overwritten in place does not change under a running model.
@@ -6,11 +6,11 @@ change it in between, and a file that is overwritten in place does not change un
 
 import asyncio
 import contextlib
-import logging
+import dataclasses
+import math
 import re
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from vislearn.cores import usable_cores
+from vislearn.data.images import RESIZE_MODES
 from vislearn.export.package import (
     FORMATS,
     LABELS,
@@ -32,27 +33,52 @@ from vislearn.export.package import (
 from vislearn.export.runtimes import (
     IMAGE,
     RUNTIMES,
+    SIGNATURE,
     checked_inputs,
     default_threads,
     random_example,
 )
 from vislearn.tasks.base import Arrays, Task
-from vislearn_serve.batching import Batcher, QueueFull, padded
+from vislearn_serve.batching import Batcher, Closed, NotComputed, QueueFull, padded
 from vislearn_serve.errors import Refused
 from vislearn_serve.settings import Settings
 from vislearn_serve.telemetry import Metrics
+from vislearn_serve.tensors import OPEN_INFERENCE
 
 # What a model and a version may be called: it becomes part of a URL.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 
+LABEL = "label"  # the input of a class number
+
 Key = tuple[str, str]  # name and version
 
-log = logging.getLogger("vislearn.serve")
+
+@dataclasses.dataclass
+class Found:
+    """What lies below a folder.
+
+    Attributes:
+        packages: Folders of packages, by name and version.
+        problems: What keeps a folder from being one of them, by the name it would have.
+        unreadable: Folders that could not be looked into: what was in them may still be.
+    """
+
+    packages: dict[Key, Path] = dataclasses.field(default_factory=dict)
+    problems: dict[Key, str] = dataclasses.field(default_factory=dict)
+    unreadable: set[Path] = dataclasses.field(default_factory=set)
+
+    def add(self, key: Key, directory: Path) -> None:
+        """Keeps the first folder of each name."""
+        first = self.packages.setdefault(key, directory)
+        if first != directory:
+            self.problems[key] = (
+                f"{directory} is not served: {first} has the same name, {key[0]}, and version."
+            )
 
 
-def find_packages(folder: Path) -> dict[Key, Path]:
-    """The packages below a folder, by name and version.
+def find_packages(folder: Path) -> Found:
+    """The packages below a folder.
 
     `NAME/model.json` is version 1 of `NAME`, `NAME/7/model.json` version 7, and
     `NAME/encoder/model.json`, as an export of several functions leaves it, is `NAME_encoder`. A
@@ -61,23 +87,35 @@ def find_packages(folder: Path) -> dict[Key, Path]:
     Raises:
         OSError: If the folder can't be read.
     """
+    found = Found()
     if (folder / MANIFEST).is_file():
-        return {(folder.resolve().name, "1"): folder}
-    found = {}
+        found.add((folder.resolve().name, "1"), folder)
+        return found
     for path in sorted(folder.iterdir()):
-        if not _NAME.fullmatch(path.name) or not path.is_dir():
+        if not _NAME.fullmatch(path.name):
             continue
-        if (path / MANIFEST).is_file():
-            found[path.name, "1"] = path
-            continue
-        for inner in sorted(path.iterdir()):
-            if not (inner / MANIFEST).is_file():
-                continue
-            if _VERSION.fullmatch(inner.name):
-                found[path.name, inner.name] = inner
-            elif _NAME.fullmatch(inner.name):
-                found.setdefault((f"{path.name}_{inner.name}", "1"), inner)
+        try:
+            _find_in(path, found)
+        except OSError as error:
+            found.unreadable.add(path)
+            found.problems[path.name, "1"] = f"{path} can't be read: {error}."
     return found
+
+
+def _find_in(path: Path, found: Found) -> None:
+    """Adds the packages of one folder."""
+    if not path.is_dir():
+        return
+    if (path / MANIFEST).is_file():
+        found.add((path.name, "1"), path)
+        return
+    for inner in sorted(path.iterdir()):
+        if not (inner / MANIFEST).is_file():
+            continue
+        if _VERSION.fullmatch(inner.name):
+            found.add((path.name, inner.name), inner)
+        elif _NAME.fullmatch(inner.name):
+            found.add((f"{path.name}_{inner.name}", "1"), inner)
 
 
 def fingerprint(directory: Path) -> tuple:
@@ -98,38 +136,59 @@ class Model:
         task: What it does; describes and draws answers.
         classes: Names of the classes, in the order of their numbers.
         inputs, outputs: Name, shape, dtype and meaning of each tensor.
-        batcher: The queue before it.
+        signatures: Names that TensorFlow Serving's requests may call it by.
+        takes_pictures: Whether picture files go in.
+        makes_pictures: Whether pictures come out of noise.
+        answers_boxes: Whether its answers are boxes in the picture.
+        example_bytes: What one example takes, with its answers.
+        batcher: The queue before it, once it runs.
+
+    Raises:
+        PackageError: If the manifest does not hold what a request would need.
     """
 
-    def __init__(self, key: Key, manifest: dict[str, Any], batcher: Batcher):
+    batcher: Batcher
+
+    def __init__(self, key: Key, manifest: dict[str, Any]):
         self.name, self.version = key
         self.manifest = manifest
         self.task: Task = task_of(manifest)
         self.classes: tuple[str, ...] = self.task.classes
         self.inputs: list[dict[str, Any]] = manifest["inputs"]
         self.outputs: list[dict[str, Any]] = manifest["outputs"]
-        self.batcher = batcher
+        self.signatures: list[str] = manifest.get("savedmodel_signatures", [SIGNATURE])
+        tensors = [*self.inputs, *self.outputs]
+        unknown = {item["dtype"] for item in tensors} - {*OPEN_INFERENCE}
+        if unknown:
+            raise PackageError(f"{MANIFEST} has tensors of {sorted(unknown)}: none is known.")
+        self.example_bytes = sum(
+            np.dtype(item["dtype"]).itemsize * math.prod(size or 1 for size in item["shape"][1:])
+            for item in tensors
+        )
+        names = {item["name"] for item in self.inputs}
+        item = self.inputs[0]
+        self.takes_pictures = (
+            names == {IMAGE} and item["dtype"] == "uint8" and item["shape"][-1] in (1, 3)
+        )
+        if self.takes_pictures and item.get("resize") not in RESIZE_MODES:
+            raise PackageError(
+                f"{MANIFEST}: resize={item.get('resize')!r} of {IMAGE} must be one of "
+                f"{RESIZE_MODES}."
+            )
+        shows = manifest.get("shows")
+        self.makes_pictures = shows is not None and names <= {"noise", "latent", LABEL}
+        if self.makes_pictures and shows not in {item["name"] for item in self.outputs}:
+            raise PackageError(f"{MANIFEST}: shows={shows!r} is no output.")
+        if LABEL in names and not self.classes:
+            raise PackageError(f"{MANIFEST}: there is an input {LABEL}, and there are no classes.")
+        self.answers_boxes = "boxes" in {item["name"] for item in self.outputs}
         self._users, self._retired = 0, False
 
-    @property
-    def takes_pictures(self) -> bool:
-        """Whether picture files go in."""
-        return [item["name"] for item in self.inputs] == [IMAGE] and (
-            self.inputs[0]["dtype"] == "uint8" and self.inputs[0]["shape"][-1] in (1, 3)
-        )
-
-    @property
-    def makes_pictures(self) -> bool:
-        """Whether pictures come out of noise."""
-        names = {item["name"] for item in self.inputs}
-        return bool(self.manifest["shows"]) and names <= {"noise", "latent", "label"}
-
-    async def infer(self, inputs: Arrays) -> Arrays:
-        """The answers for the examples of a request.
+    def checked(self, inputs: Arrays) -> Arrays:
+        """The inputs, if they are what the model takes.
 
         Raises:
-            Refused: If the inputs are not what the model takes, if it can't compute them, or if
-                too many examples wait.
+            Refused: If they are not.
         """
         try:
             inputs = checked_inputs(inputs, self.inputs)
@@ -138,22 +197,57 @@ class Model:
         for name, value in inputs.items():
             if value.dtype.kind == "f" and not np.isfinite(value).all():
                 raise Refused(400, f"{name} holds NaN or infinity.")
-        count = len(next(iter(inputs.values())))
-        if count > self.batcher.capacity:
-            raise Refused(
-                413, f"{count} examples are more than a request may hold: {self.batcher.capacity}."
-            )
+        if LABEL in inputs:
+            wrong = inputs[LABEL][(inputs[LABEL] < 0) | (inputs[LABEL] >= len(self.classes))]
+            if wrong.size:
+                raise Refused(
+                    400,
+                    f"{LABEL} holds {wrong.flat[0]}, and must be the number of a class: 0 to "
+                    f"{len(self.classes) - 1}.",
+                )
+        return inputs
+
+    async def run(self, inputs: Arrays) -> Arrays:
+        """The answers for the examples of a request.
+
+        Raises:
+            Refused: If it can't compute them, or if too many examples wait.
+        """
         try:
-            answers = await asyncio.wrap_future(self.batcher.submit(inputs))
+            return await asyncio.wrap_future(self.batcher.submit(inputs))
         except QueueFull as error:
             raise Refused(503, f"{self.name} is busy: {error}", retry_after=1) from error
-        except (RuntimeError, ValueError) as error:
+        except Closed as error:
+            raise Refused(503, "The server is about to end.", retry_after=1) from error
+        except NotComputed as error:
             # It ran on examples of every size when it was loaded: this is about these values.
             raise Refused(422, f"{self.name} can't compute these inputs: {error}") from error
+
+    def checked_answers(self, answers: Arrays) -> Arrays:
+        """The answers in the order of the manifest, if they are numbers.
+
+        Raises:
+            Refused: If one is not.
+        """
         for name, value in answers.items():
             if value.dtype.kind == "f" and not np.isfinite(value).all():
                 raise Refused(422, f"The answer {name} to these inputs holds NaN or infinity.")
         return {item["name"]: answers[item["name"]] for item in self.outputs}
+
+    def check_words(self, answers: Arrays) -> None:
+        """Says once what it will have to say to each request.
+
+        Raises:
+            PackageError: If classes and answers do not fit together.
+        """
+        if not self.takes_pictures:
+            return
+        try:
+            with contextlib.suppress(ValueError):  # There is nothing to say about some answers.
+                described = self.task.describe(answers, 0, max(1, len(self.classes)))
+                self.task.record(answers, None, 0, described)
+        except (LookupError, TypeError) as error:
+            raise PackageError(f"{MANIFEST} does not fit to the answers: {error!r}.") from error
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator["Model"]:
@@ -195,6 +289,7 @@ def load(key: Key, directory: Path, settings: Settings, metrics: Metrics) -> Mod
             shutil.copyfile(directory / file, copy / file)
         manifest = read_manifest(copy)
         verify_files(copy, manifest, format)
+        model = Model(key, manifest)
         runtimes = [
             RUNTIMES[format](copy / FORMATS[format], _threads(settings))
             for _ in range(settings.workers)
@@ -205,9 +300,11 @@ def load(key: Key, directory: Path, settings: Settings, metrics: Metrics) -> Mod
             for size in sizes:
                 answers = runtime({name: padded(value, size) for name, value in example.items()})
                 _check_answers(answers, manifest["outputs"], size)
-    batcher = Batcher(runtimes, sizes, settings.queue, metrics.batches(key))
+        model.check_words(answers)
+    # Last, since its threads end only with the model.
+    batcher = model.batcher = Batcher(runtimes, sizes, settings.queue, metrics.batches(key))
     metrics.watch_queue(key, lambda: batcher.waiting)
-    return Model(key, manifest, batcher)
+    return model
 
 
 def _threads(settings: Settings) -> int | None:
@@ -225,121 +322,12 @@ def _batch_sizes(manifest: dict[str, Any], settings: Settings) -> tuple[int, ...
 
 def _check_answers(answers: Arrays, outputs: list[dict[str, Any]], size: int) -> None:
     for item in outputs:
-        answer = answers.get(item["name"])
-        if answer is None or len(answer) != size or answer.dtype.name != item["dtype"]:
+        answer, shape = answers.get(item["name"]), (size, *item["shape"][1:])
+        if answer is None or answer.dtype.name != item["dtype"] or not _fits(answer.shape, shape):
             raise ValueError(f"The file does not answer {item['name']} as {MANIFEST} says.")
 
 
-class Shelf:
-    """The models that are served, and the folder that they come from.
-
-    Belongs to the thread of the event loop; only loading happens in another.
-    """
-
-    def __init__(self, settings: Settings, metrics: Metrics):
-        self._settings, self._metrics = settings, metrics
-        self._models: dict[str, dict[str, Model]] = {}
-        self._seen: dict[Key, tuple] = {}  # fingerprints of what was tried
-        self._missing: set[Key] = set()
-        self.errors: dict[Key, str] = {}
-
-    def names(self) -> list[str]:
-        """The models of which a version serves or failed to load, in order."""
-        return sorted({*self._models, *(name for name, _ in self.errors)})
-
-    def versions(self, name: str) -> list[str]:
-        """The versions of a model that serve or failed to load, the newest first."""
-        found = {*self._models.get(name, ()), *(v for n, v in self.errors if n == name)}
-        return sorted(found, key=int, reverse=True)
-
-    def serving(self, name: str, version: str) -> bool:
-        return version in self._models.get(name, ())
-
-    @property
-    def ready(self) -> bool:
-        """Whether any model serves."""
-        return bool(self._models)
-
-    def get(self, name: str, version: str | None = None) -> Model:
-        """A version of a model, or its newest.
-
-        Raises:
-            Refused: If there is none.
-        """
-        versions = self._models.get(name)
-        if versions is None:
-            raise Refused(404, f"There is no model {name[:80]!r}; there are {[*self._models]}.")
-        if version is None:
-            return versions[max(versions, key=int)]
-        if version not in versions:
-            raise Refused(
-                404, f"{name} has no version {version[:80]!r}; it has {sorted(versions, key=int)}."
-            )
-        return versions[version]
-
-    async def refresh(self) -> None:
-        """Brings what is served in line with the folder.
-
-        What can't be loaded leaves the one that serves in place, and is told in the log, in
-        `errors` and in the metrics. What is gone in two looks in a row is taken out: a package that
-        is being replaced may be gone for a moment.
-        """
-        try:
-            found = await asyncio.to_thread(find_packages, self._settings.folder)
-        except OSError as error:
-            log.error("folder unreadable", extra={"reason": str(error)})
-            return
-        for key, directory in found.items():
-            await self._look_at(key, directory)
-        gone = (self._seen.keys() | self.errors.keys()) - found.keys()
-        for key in gone & self._missing:
-            self._remove(key)
-        self._missing = gone
-
-    async def _look_at(self, key: Key, directory: Path) -> None:
-        name, version = key
-        facts = {"model": name, "version": version}
-        try:
-            mark = await asyncio.to_thread(fingerprint, directory)
-            if mark == self._seen.get(key):
-                return
-            self._seen[key] = mark
-            began = time.perf_counter()
-            model = await asyncio.to_thread(load, key, directory, self._settings, self._metrics)
-        except Exception as error:
-            # Whatever is wrong with a file that somebody put there, the others go on serving.
-            self.errors[key] = str(error)
-            self._metrics.loads.labels(name, version, "failed").inc()
-            log.error("model not loaded", extra={**facts, "reason": str(error)})
-            return
-        old = self._models.setdefault(name, {}).get(version)
-        self._models[name][version] = model
-        self.errors.pop(key, None)
-        if old is not None:
-            old.retire()
-        self._metrics.loads.labels(name, version, "loaded").inc()
-        seconds = round(time.perf_counter() - began, 3)
-        log.info("model loaded", extra={**facts, "seconds": seconds, "replaced": old is not None})
-
-    def _remove(self, key: Key) -> None:
-        name, version = key
-        self._seen.pop(key, None)
-        self.errors.pop(key, None)
-        model = self._models.get(name, {}).pop(version, None)
-        if not self._models.get(name, True):
-            del self._models[name]
-        if model is not None:
-            model.retire()
-            log.info("model removed", extra={"model": name, "version": version})
-
-    async def watch(self) -> None:
-        """Looks into the folder from time to time, until cancelled."""
-        while True:
-            await asyncio.sleep(self._settings.poll)
-            await self.refresh()
-
-    def close(self) -> None:
-        """Runs what still waits, and closes every model."""
-        for versions in self._models.values():
-            for model in versions.values():
-                model.batcher.close()
+def _fits(own: tuple[int, ...], shape: tuple[int | None, ...]) -> bool:
+    return len(own) == len(shape) and all(
+        wanted in (None, size) for size, wanted in zip(own, shape, strict=True)
+    )

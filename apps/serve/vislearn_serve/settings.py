@@ -19,9 +19,12 @@ class Settings:
         queue: Examples that wait for a model, at most; also the most that one request may hold.
         deadline: Seconds from the first byte of a request to its answer.
         max_body: Largest body in bytes, as sent and as unpacked.
-        max_pixels: Most pixels of all pictures of a request together.
-        max_requests: Requests that are worked on at a time; health and metrics are not counted.
-        max_held: Bytes of all bodies that are held at a time.
+        max_pixels: Most pixels of all pictures of a request together, and most pixels of all
+            requests that are decoded at a time.
+        max_requests: Requests that are worked on at a time; health and metrics are not counted,
+            nor those whose body is still being sent.
+        max_held: Bytes that all requests hold at a time: bodies as sent and as unpacked, what goes
+            into the models and what comes out, and pictures that answers are drawn on.
         poll: Seconds between two looks into the folder.
         api_key: What a request must bring; None for no key.
 

@@ -63,7 +63,7 @@ class Metrics:
             "vislearn_requests_in_flight", "Requests being worked on.", registry=self.registry
         )
         self.held = Gauge(
-            "vislearn_body_bytes", "Bytes of all bodies that are held.", registry=self.registry
+            "vislearn_held_bytes", "Bytes that all requests hold.", registry=self.registry
         )
         self.loads = Counter(
             "vislearn_model_loads",

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from vislearn.tasks.base import Arrays
 from vislearn_serve.errors import Refused
 
 # Names of the same type in manifests, in the Open Inference Protocol and in TensorFlow.
@@ -95,11 +94,6 @@ def from_base64(text: Any, name: str = "b64") -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise Refused(400, f"{name} is no base64: {error}.") from error
-
-
-def size(arrays: Arrays) -> int:
-    """Bytes of all arrays together."""
-    return sum(array.nbytes for array in arrays.values())
 
 
 def _describe(value: Any) -> str:

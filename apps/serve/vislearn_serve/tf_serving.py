@@ -1,7 +1,8 @@
 """The REST interface of TensorFlow Serving.
 
 https://www.tensorflow.org/tfx/serving/api_rest; `{"b64": ...}` in place of an image's numbers holds
-a picture file of any size, which is fitted to the input.
+a picture file of any size, which is fitted to the input. The answers of `:classify` and `:regress`
+stand under `result`, as that page says; TensorFlow Serving's own tests have `results`.
 """
 
 from typing import Any
@@ -12,15 +13,27 @@ from starlette.responses import Response
 
 from vislearn.export.runtimes import IMAGE, SIGNATURE
 from vislearn.tasks.base import Arrays
-from vislearn_serve import images, tensors
+from vislearn_serve import tensors
 from vislearn_serve.errors import Refused
 from vislearn_serve.gate import reply
 from vislearn_serve.openapi import body_of
-from vislearn_serve.packages import Model, Shelf
-from vislearn_serve.service import read_object, service_of
+from vislearn_serve.packages import Model
+from vislearn_serve.service import (
+    ANSWER,
+    LABEL,
+    NEWEST,
+    READ,
+    VERSION,
+    Given,
+    of_model,
+    read_object,
+    service_of,
+)
+from vislearn_serve.shelf import Shelf
 
 router = APIRouter(prefix="/v1/models", tags=["TensorFlow Serving"])
 
+_VERSIONS = (NEWEST, VERSION, LABEL)
 _PREDICT = body_of(
     {
         "signature_name": SIGNATURE,
@@ -29,89 +42,85 @@ _PREDICT = body_of(
     "`instances`, an entry an example, or `inputs`, a list an input. An image is nested lists of "
     'numbers, or `{"b64": ...}` of a picture file.',
 )
-_CLASSIFY = body_of(
+_EXAMPLES = body_of(
     {"examples": [{"image": {"b64": "iVBORw0KGgo..."}}]},
-    "Examples as in `instances` of `:predict`.",
+    "Examples as in `instances` of `:predict`; in `context`, inputs that are the same in all.",
 )
 
 
-@router.get("/{name}")
-async def status(request: Request, name: str):
-    """State of every version of a model."""
-    return reply({"model_version_status": _states(service_of(request).shelf, name)})
+@of_model(router, "GET", "/{name}", "", _VERSIONS)
+async def status(request: Request):
+    """State of one version of a model, or of all."""
+    service = service_of(request)
+    states = _states(service.shelf, request.path_params["name"])
+    if "version" in request.path_params or "label" in request.path_params:
+        wanted = request.path_params.get("version")
+        if all(row["version"] != wanted for row in states):
+            async with service.model(request) as model:  # Or says what there is.
+                wanted = model.version
+        states = [row for row in states if row["version"] == wanted]
+    return reply({"model_version_status": states})
 
 
-@router.get("/{name}/versions/{version}")
-async def version_status(request: Request, name: str, version: str):
-    """State of one version."""
-    shelf = service_of(request).shelf
-    found = [row for row in _states(shelf, name) if row["version"] == version]
-    if not found:
-        shelf.get(name, version)  # Says what there is.
-    return reply({"model_version_status": found})
-
-
-@router.get("/{name}/metadata")
-async def metadata(request: Request, name: str):
-    """Inputs and outputs of the newest version."""
-    return await version_metadata(request, name, None)
-
-
-@router.get("/{name}/versions/{version}/metadata")
-async def version_metadata(request: Request, name: str, version: str | None):
-    """Inputs and outputs of one version."""
-    async with service_of(request).model(request, name, version) as model:
+@of_model(router, "GET", "/{name}", "/metadata", _VERSIONS)
+async def metadata(request: Request):
+    """Inputs and outputs of a model, for each name that a request may call it by."""
+    async with service_of(request).model(request) as model:
         signature = {
             "inputs": {item["name"]: _tensor_info(item) for item in model.inputs},
             "outputs": {item["name"]: _tensor_info(item) for item in model.outputs},
             "method_name": "tensorflow/serving/predict",
         }
         spec = {"name": model.name, "signature_name": "", "version": model.version}
-        signatures = {"signature_def": {"signature_def": {SIGNATURE: signature}}}
-        return reply({"model_spec": spec, "metadata": signatures})
+        signatures = {"signature_def": dict.fromkeys(model.signatures, signature)}
+        return reply({"model_spec": spec, "metadata": {"signature_def": signatures}})
 
 
-@router.post("/{name}:predict", openapi_extra=_PREDICT)
-async def predict(request: Request, name: str):
-    """Answers of the newest version."""
-    return await version_predict(request, name, None)
-
-
-@router.post("/{name}/versions/{version}:predict", openapi_extra=_PREDICT)
-async def version_predict(request: Request, name: str, version: str | None):
-    """Answers of one version."""
+@of_model(router, "POST", "/{name}", ":predict", _VERSIONS, openapi_extra=_PREDICT)
+async def predict(request: Request):
+    """Answers of a model."""
     service = service_of(request)
-    async with (
-        service.model(request, name, version) as model,
-        service.bodies.read(request) as body,
-    ):
-        pixels = service.settings.max_pixels
-        by_row, inputs = await service.handle(len(body), _parse, body, model, pixels)
-        answers = await model.infer(inputs)
-        return await service.handle(tensors.size(answers), _answer, answers, by_row)
+    async with service.model(request) as model:
+        body = await service.body(request)
+        by_row, given = await service.handle(READ, len(body), _parse, body, model)
+        answers = await service.infer(request, model, given)
+        size = sum(value.nbytes for value in answers.values())
+        return await service.handle(ANSWER, size, _answer, answers, by_row)
 
 
-@router.post("/{name}:classify", openapi_extra=_CLASSIFY)
-async def classify(request: Request, name: str):
-    """Classes and scores of the newest version of a classifier."""
-    return await version_classify(request, name, None)
-
-
-@router.post("/{name}/versions/{version}:classify", openapi_extra=_CLASSIFY)
-async def version_classify(request: Request, name: str, version: str | None):
-    """Classes and scores of one version of a classifier."""
+@of_model(router, "POST", "/{name}", ":classify", _VERSIONS, openapi_extra=_EXAMPLES)
+async def classify(request: Request):
+    """Classes and scores of a classifier, the likeliest first."""
     service = service_of(request)
-    async with (
-        service.model(request, name, version) as model,
-        service.bodies.read(request) as body,
-    ):
+    async with service.model(request) as model:
+        body = await service.body(request)
         if model.task.name != "classification":
             raise Refused(400, f"{model.name} is no classifier; use :predict.")
-        pixels = service.settings.max_pixels
-        inputs = await service.handle(len(body), _parse_examples, body, model, pixels)
-        answers = await model.infer(inputs)
-        count, classes = len(answers["class_id"]), len(model.task.classes)
-        return reply({"result": [model.task.describe(answers, i, classes) for i in range(count)]})
+        given = await service.handle(READ, len(body), _parse_examples, body, model)
+        answers = await service.infer(request, model, given)
+        size = sum(value.nbytes for value in answers.values())
+        return await service.handle(ANSWER, size, _classes, model, answers)
+
+
+@of_model(router, "POST", "/{name}", ":regress", _VERSIONS, openapi_extra=_EXAMPLES)
+async def regress(request: Request):
+    """Values of a model that measures one quantity."""
+    service = service_of(request)
+    async with service.model(request) as model:
+        body = await service.body(request)
+        if model.task.name != "regression":
+            raise Refused(400, f"{model.name} is no regression; use :predict.")
+        if len(model.classes) > 1:
+            names = [*model.classes]
+            raise Refused(400, f"{model.name} measures {names}, :regress is for one; use :predict.")
+        given = await service.handle(READ, len(body), _parse_examples, body, model)
+        answers = await service.infer(request, model, given)
+        return reply({"result": answers["values"][:, 0]})
+
+
+def _classes(model: Model, answers: Arrays) -> Response:
+    count, classes = len(answers["class_id"]), len(model.classes)
+    return reply({"result": [model.task.describe(answers, i, classes) for i in range(count)]})
 
 
 def _answer(answers: Arrays, by_row: bool) -> Response:
@@ -154,54 +163,69 @@ def _tensor_info(item: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _parse(body: bytes, model: Model, max_pixels: int) -> tuple[bool, Arrays]:
+def _check_signature(found: dict[str, Any], model: Model) -> None:
+    signature = found.get("signature_name", "")
+    if signature not in ("", *model.signatures):
+        names = [*model.signatures]
+        raise Refused(400, f"signature_name {str(signature)[:80]!r} must be one of {names}.")
+
+
+def _parse(body: bytes, model: Model) -> tuple[bool, Given]:
     """Whether the examples came by row, and the inputs."""
     found = read_object(body)
-    signature = found.get("signature_name", SIGNATURE)
-    if signature not in ("", SIGNATURE):
-        raise Refused(400, f"signature_name {str(signature)[:80]!r} must be {SIGNATURE!r}.")
+    _check_signature(found, model)
     if ("instances" in found) == ("inputs" in found):
         raise Refused(400, "The body must hold either instances or inputs.")
     if "instances" in found:
-        return True, _by_row(found["instances"], model, max_pixels)
+        return True, _by_row(found["instances"], model)
     columns = found["inputs"]
     if type(columns) is not dict:
         columns = dict.fromkeys([model.inputs[0]["name"]], columns)
-    return False, _arrays(columns, model, max_pixels)
+    return False, _columns(columns, model)
 
 
-def _parse_examples(body: bytes, model: Model, max_pixels: int) -> Arrays:
-    return _by_row(read_object(body).get("examples"), model, max_pixels)
+def _parse_examples(body: bytes, model: Model) -> Given:
+    """The inputs of `:classify` and `:regress`."""
+    found = read_object(body)
+    _check_signature(found, model)
+    context, rows = found.get("context", {}), found.get("examples")
+    names = [item["name"] for item in model.inputs]
+    if type(context) is not dict or not {*context} <= {*names}:
+        raise Refused(400, f"context must be an object of inputs of {model.name}: {names}.")
+    if context and type(rows) is list:
+        for number, row in enumerate(rows):
+            if type(row) is not dict or {*row} & {*context}:
+                text = f"Example {number} must be an object without what context holds"
+                raise Refused(400, f"{text}: {[*context]}.")
+        rows = [{**context, **row} for row in rows]
+    return _by_row(rows, model)
 
 
-def _by_row(rows: Any, model: Model, max_pixels: int) -> Arrays:
+def _by_row(rows: Any, model: Model) -> Given:
     """Inputs from a list with an entry an example: an object, or the value of the only input."""
     if type(rows) is not list or not rows:
         raise Refused(400, "The examples must be a list that is not empty.")
     names = [item["name"] for item in model.inputs]
     named = [type(row) is dict and {*row} == {*names} for row in rows]
     if not any(named) and len(names) == 1:
-        return _arrays({names[0]: rows}, model, max_pixels)
+        return _columns({names[0]: rows}, model)
     if not all(named):
         raise Refused(400, f"Example {named.index(False)} must be an object of {names}.")
-    return _arrays({name: [row[name] for row in rows] for name in names}, model, max_pixels)
+    return _columns({name: [row[name] for row in rows] for name in names}, model)
 
 
-def _arrays(columns: dict[str, Any], model: Model, max_pixels: int) -> Arrays:
+def _columns(columns: dict[str, Any], model: Model) -> Given:
     """Inputs from a list an input."""
     names = [item["name"] for item in model.inputs]
     if {*columns} != {*names}:
         given = [str(name)[:40] for name in columns][:20]
         raise Refused(400, f"The inputs are {names}, and the body holds {given}.")
-    return {
-        item["name"]: _array(columns[item["name"]], item, model, max_pixels)
-        for item in model.inputs
-    }
+    return {item["name"]: _column(columns[item["name"]], item, model) for item in model.inputs}
 
 
-def _array(value: Any, item: dict[str, Any], model: Model, max_pixels: int) -> np.ndarray:
+def _column(value: Any, item: dict[str, Any], model: Model) -> np.ndarray | list[bytes]:
+    """One input, or its picture files."""
     packed = type(value) is list and value and all(type(entry) is dict for entry in value)
     if item["name"] != IMAGE or not packed or not model.takes_pictures:
         return tensors.from_lists(value, item)
-    files = [tensors.from_base64(entry.get("b64")) for entry in value]
-    return images.decode(files, item, max_pixels)
+    return [tensors.from_base64(entry.get("b64")) for entry in value]

@@ -3,18 +3,17 @@
 import contextlib
 from typing import Annotated, Any
 
-import numpy as np
 from fastapi import APIRouter, Query, Request
 from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import FormParser, parse_options_header
+from python_multipart.multipart import FormParser, MultipartState, parse_options_header
 from starlette.responses import Response
 
 from vislearn import pictures as drawing
+from vislearn.export.runtimes import IMAGE
 from vislearn_serve import images, tensors
 from vislearn_serve.errors import Refused
 from vislearn_serve.gate import reply
-from vislearn_serve.packages import Model
-from vislearn_serve.service import read_object, service_of
+from vislearn_serve.service import ANSWER, DRAW, READ, of_model, read_object, service_of
 
 router = APIRouter(tags=["Pictures"])
 
@@ -39,7 +38,14 @@ _ANSWER = {
         },
     }
 }
-Top = Annotated[int, Query(ge=1, le=1000, description="Answers a picture.")]
+Top = Annotated[
+    int | None,
+    Query(
+        ge=1,
+        le=1000,
+        description="Answers a picture; by default 5, and all objects that would be drawn.",
+    ),
+]
 Picture = Annotated[bool, Query(description="Add the drawn answer as a data: URI.")]
 
 
@@ -67,34 +73,29 @@ async def models(request: Request):
     return reply({"models": found})
 
 
-@router.post("/answer/{name}", openapi_extra=_ANSWER)
-async def answer(request: Request, name: str, top: Top = 5, picture: Picture = False):
-    """Answers of the newest version about one or more pictures."""
-    return await version_answer(request, name, None, top, picture)
-
-
-@router.post("/answer/{name}/versions/{version}", openapi_extra=_ANSWER)
-async def version_answer(
-    request: Request, name: str, version: str | None, top: Top = 5, picture: Picture = False
-):
-    """Answers of one version about one or more pictures."""
+@of_model(router, "POST", "/answer/{name}", "", openapi_extra=_ANSWER)
+async def answer(request: Request, top: Top = None, picture: Picture = False):
+    """Answers about one or more pictures."""
     service = service_of(request)
-    async with (
-        service.model(request, name, version) as model,
-        service.bodies.read(request) as body,
-    ):
+    async with service.model(request) as model:
+        body = await service.body(request)
         if not model.takes_pictures:
             names = [item["name"] for item in model.inputs]
-            raise Refused(400, f"{name} takes {names}, no pictures; use /v1 or /v2.")
+            raise Refused(400, f"{model.name} takes {names}, no pictures; use /v1 or /v2.")
         kind = request.headers.get("content-type", "")
-        titles, found, inputs = await service.work(
-            _read, body, kind, model, service.settings.max_pixels
+        files = await service.handle(READ, len(body), _files, body, kind)
+        titles = [title for title, _ in files]
+        png = "image/png" in request.headers.get("accept", "")
+        found = await service.pictures(
+            request, model, [data for _, data in files], keep=png or picture
         )
-        answers = await model.infer({model.inputs[0]["name"]: inputs})
-        if _wants_png(request):
-            png = await service.work(images.draw, model, found, answers, titles, drawing.to_png)
-            return Response(png, media_type="image/png")
-        records = await service.work(images.records, model, found, answers, top)
+        answers = await service.answers(model, {IMAGE: found.inputs})
+        if png:
+            drawn = await service.work(
+                DRAW, images.draw, model, found, answers, titles, drawing.to_png
+            )
+            return Response(drawn, media_type="image/png")
+        records = await service.work(ANSWER, images.records, model, found.sizes, answers, top)
         content = {
             "model": model.name,
             "version": model.version,
@@ -105,74 +106,64 @@ async def version_answer(
         }
         if picture:
             content["picture"] = None
-            with contextlib.suppress(Refused):  # The codes of an encoder, for one, can't be drawn.
+            with contextlib.suppress(Refused):  # Some answers have words, and no picture.
                 content["picture"] = await service.work(
-                    images.draw, model, found, answers, titles, drawing.to_data_uri
+                    DRAW, images.draw, model, found, answers, titles, drawing.to_data_uri
                 )
         return reply(content)
 
 
-@router.post("/generate/{name}")
+@of_model(router, "POST", "/generate/{name}", "")
 async def generate(
     request: Request,
-    name: str,
     count: Annotated[int, Query(ge=1, description="How many pictures.")] = 16,
     seed: Annotated[int, Query(ge=0, description="The same seed gives the same pictures.")] = 0,
     label: Annotated[str | None, Query(description="Class of all; none for each in turn.")] = None,
 ):
-    """Pictures that the newest version makes from noise, as one picture (PNG)."""
+    """Pictures that a model makes from noise, as one picture (PNG)."""
     service = service_of(request)
-    async with service.model(request, name) as model:
+    async with service.model(request) as model:
+        if not request.state.visit.body_read and await service.body(request):
+            raise Refused(400, "Nothing is read from the body here: send none.")
         if not model.makes_pictures:
-            raise Refused(400, f"{name} makes no pictures from noise.")
-        if count > model.batcher.capacity:
-            raise Refused(400, f"count={count} must be at most {model.batcher.capacity}.")
-        inputs = await service.work(images.noise, model, count, seed, label)
-        answers = await model.infer(inputs)
+            raise Refused(400, f"{model.name} makes no pictures from noise.")
+        service.reserve(request, model, count)
+        inputs = await service.work(READ, images.noise, model, count, seed, label)
+        answers = await service.answers(model, inputs)
         made = answers[model.manifest["shows"]]
-        return Response(await service.work(images.grid, made), media_type="image/png")
+        return Response(await service.work(DRAW, images.grid, made), media_type="image/png")
 
 
-def _wants_png(request: Request) -> bool:
-    return "image/png" in request.headers.get("accept", "")
-
-
-def _read(
-    body: bytes, kind: str, model: Model, max_pixels: int
-) -> tuple[list[str], list[np.ndarray], np.ndarray]:
-    """Names of the pictures, the pictures, and the pictures as the model takes them."""
+def _files(body: bytes, kind: str) -> list[tuple[str, bytes]]:
+    """Names and contents of the picture files in a body."""
     media, options = parse_options_header(kind)
     if media == b"multipart/form-data":
-        files = _form(body, options.get(b"boundary"))
-    elif media == b"application/json":
-        files = _from_json(read_object(body))
-    else:
-        files = {"image": body}
-    item = model.inputs[0]
-    pictures = images.read_pictures([*files.values()], item["shape"][-1], max_pixels)
-    return [*files], pictures, images.fitted(pictures, item)
+        return _form(body, options.get(b"boundary"))
+    if media == b"application/json":
+        return _from_json(read_object(body))
+    return [("image", body)]
 
 
-def _from_json(found: dict[str, Any]) -> dict[str, bytes]:
+def _from_json(found: dict[str, Any]) -> list[tuple[str, bytes]]:
     """`{"image": base64}` or `{"images": [base64, ...]}`."""
     texts = found.get("images", [found.get("image")])
     if {*found} not in ({"image"}, {"images"}) or type(texts) is not list or not texts:
         raise Refused(400, "The body must hold image, a base64 text, or images, a list of such.")
-    return {f"image {i}": tensors.from_base64(text, "image") for i, text in enumerate(texts, 1)}
+    return [(f"image {i}", tensors.from_base64(text, "image")) for i, text in enumerate(texts, 1)]
 
 
-def _form(body: bytes, boundary: bytes | None) -> dict[str, bytes]:
-    """The files of a form, by name, all in memory."""
+def _form(body: bytes, boundary: bytes | None) -> list[tuple[str, bytes]]:
+    """The files of a form, all in memory."""
     if not boundary:
         raise Refused(400, "multipart/form-data must name its boundary.")
-    files: dict[str, bytes] = {}
+    files: list[tuple[str, bytes]] = []
 
     def keep(file) -> None:
         if len(files) == _MOST_FILES:
             raise Refused(413, f"A form may hold {_MOST_FILES} files.")
         name = (file.file_name or b"image").decode(errors="replace")[:80]
         file.file_object.seek(0)
-        files[f"{name} ({len(files) + 1})" if name in files else name] = file.file_object.read()
+        files.append((name, file.file_object.read()))
 
     config = {"MAX_MEMORY_FILE_SIZE": len(body) + 1}
     try:
@@ -183,6 +174,9 @@ def _form(body: bytes, boundary: bytes | None) -> dict[str, bytes]:
         parser.finalize()
     except FormParserError as error:
         raise Refused(400, f"The form is damaged: {error}.") from error
+    # The parser itself takes a form that was cut off for a whole one.
+    if parser.parser.state != MultipartState.END:
+        raise Refused(400, "The form is cut off: its end boundary is missing.")
     if not files:
         raise Refused(400, "The form holds no file.")
     return files
