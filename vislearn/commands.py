@@ -217,8 +217,10 @@ def evaluation_table(rows: Sequence[dict[str, Any]]):
     """The rows of `evaluate_targets` as a rich table."""
     from rich.table import Table
 
+    from vislearn.tables import narrow
+
     first = rows[0]
-    metrics = list(first["metrics"])
+    metrics = narrow(first["metrics"])
     heads = ("target", "format", *metrics, "size", "latency", "images/s")
     table = Table(title=f"{first['images']:,} images of the {first['split']} split", box=None)
     for head in heads:

@@ -1,11 +1,17 @@
 """Tables of models for the terminal."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from vislearn.catalogue import Stage
+
+
+def narrow(metrics: Iterable[str]) -> list[str]:
+    """The metrics that a table has room for: means over the classes stand in JSON and reports."""
+    return [name for name in metrics if not name.startswith("macro_")]
 
 
 def _console() -> Console:

@@ -51,7 +51,8 @@ def test_measure_equals_the_metrics_of_training():
     logits, labels = rng.normal(size=(200, 8)).astype("float32"), rng.integers(0, 8, 200)
     task = Classification(CLASSES)
     found = task.measure(decoded(logits), {"labels": labels})
-    assert list(found) == ["accuracy", "top5_accuracy"]
+    macro = ["macro_precision", "macro_recall", "macro_f1"]
+    assert list(found) == ["accuracy", "top5_accuracy", *macro]
     assert 0 < found["accuracy"] < found["top5_accuracy"] < 1
     for metric in task.metrics():
         metric.update_state(labels, logits)
@@ -62,9 +63,15 @@ def test_top5_needs_more_than_five_classes():
     five = Classification(CLASSES[:5])
     assert [metric.name for metric in five.metrics()] == ["accuracy"]
     answers = decoded(np.eye(5, dtype="float32"), CLASSES[:5])
-    assert five.measure(answers, {"labels": np.array([0, 1, 2, 0, 0])}) == {
-        "accuracy": pytest.approx(0.6)
-    }
+    found = five.measure(answers, {"labels": np.array([0, 1, 2, 0, 0])})
+    assert found["accuracy"] == pytest.approx(0.6) and "top5_accuracy" not in found
+
+
+def test_losses_of_one_class_refuse_mixed_images():
+    task, mixed = Classification(CLASSES), {"operations": [{"mixup": {}}]}
+    assert task.loss(Recipe(augment=mixed)).formula == "log"
+    with pytest.raises(ValueError, match=r"loss='focal' takes a single class.*mixup.*one of"):
+        task.loss(Recipe(loss="focal", augment=mixed))
 
 
 def test_target_and_loss():

@@ -13,6 +13,7 @@ from vislearn.export.package import (
     describe_files,
     read_manifest,
 )
+from vislearn.tables import narrow
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +154,7 @@ def _signature(manifest: dict[str, Any]):
 def _figures(manifest: dict[str, Any]):
     """What the export measured on each format."""
     rows = manifest["formats"]
-    metrics = [*(rows[0]["metrics"] or {})]
+    metrics = narrow(rows[0]["metrics"] or {})
     numbers = (*metrics, "max difference", "agreement", "one call")
     table = _table(f"Measured on {manifest['measured_on']}", "format", numbers=numbers)
     for row in rows:

@@ -32,6 +32,7 @@ class Classification(Task):
     metric: ClassVar[str] = "accuracy"
     verb: ClassVar[str] = "classify"
     names_loss: ClassVar[bool] = True
+    smooths_labels: ClassVar[bool] = True
     meanings: ClassVar[dict[str, str]] = {
         "scores": "probability of each class, in the order of the classes; they sum to 1",
         "class_id": "number of the likeliest class",
@@ -46,21 +47,30 @@ class Classification(Task):
         return example["images"], example["labels"]
 
     def loss(self, recipe):
-        """Cross entropy on logits, or the loss that the recipe names."""
-        from vislearn.losses import ClassificationLoss
+        """Cross entropy on logits, or the loss that the recipe names.
 
-        return ClassificationLoss(recipe.loss or "log", recipe.label_smoothing, recipe.objective)
+        Raises:
+            ValueError: If the recipe mixes images, and the loss takes no mixed labels.
+        """
+        from vislearn.data.augmentation import get_augmentation
+        from vislearn.losses import ClassificationLoss
+        from vislearn.losses.classification import OF_DISTRIBUTIONS
+
+        name, augmentation = recipe.loss or "log", get_augmentation(recipe.augment)
+        if name not in OF_DISTRIBUTIONS and getattr(augmentation, "mixes", False):
+            raise ValueError(
+                f"loss={name!r} takes a single class, and augment={recipe.augment!r} mixes "
+                f"images: mixed labels need one of {sorted(OF_DISTRIBUTIONS)}."
+            )
+        return ClassificationLoss(name, recipe.label_smoothing, recipe.objective)
 
     def metrics(self) -> list:
         """Top-1 accuracy, and top-5 where there are more than five classes."""
-        from vislearn.metrics.classification import (
-            SparseCategoricalAccuracy,
-            SparseTopKCategoricalAccuracy,
-        )
+        from vislearn.metrics.classification import ClassAccuracy, TopKClassAccuracy
 
-        found = [SparseCategoricalAccuracy(name="accuracy")]
+        found = [ClassAccuracy(name="accuracy")]
         if len(self.classes) > 5:
-            found.append(SparseTopKCategoricalAccuracy(5, name="top5_accuracy"))
+            found.append(TopKClassAccuracy(5, name="top5_accuracy"))
         return found
 
     def decode(self, outputs) -> dict[str, Any]:
@@ -115,18 +125,20 @@ class Classification(Task):
             )
 
     def measure(self, answers: Arrays, truth: Arrays) -> dict[str, float]:
-        """`accuracy`, and `top5_accuracy` where there are more than five classes, 0 to 1.
+        """`accuracy`, `top5_accuracy` where there are more than five classes, and `macro_figures`.
 
         Args:
             answers: What `decode` returns, as arrays.
             truth: `labels`, `(batch,)` class numbers.
         """
-        labels = np.asarray(truth["labels"])
-        found = {"accuracy": float(np.mean(answers["class_id"] == labels))}
+        from vislearn.metrics.classification import confusion_matrix, macro_figures
+
+        labels, class_id = np.asarray(truth["labels"]), answers["class_id"]
+        found = {"accuracy": float(np.mean(class_id == labels))}
         if len(self.classes) > 5:
             best = np.argpartition(answers["scores"], -5, axis=-1)[:, -5:]  # (batch, 5)
             found["top5_accuracy"] = float(np.mean(np.any(best == labels[:, None], axis=-1)))
-        return found
+        return found | macro_figures(confusion_matrix(labels, class_id, len(self.classes)))
 
     def sections(self, network, answers, truth) -> list[Section]:
         """None: the report knows more about classifiers than a figure can say."""

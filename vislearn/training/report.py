@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vislearn import pictures
+from vislearn.metrics.classification import class_figures, confusion_matrix
 from vislearn.tasks.base import Section
 from vislearn.training.checkpoint import write_atomically
 
@@ -112,7 +113,8 @@ def _classification(classes, labels, scores, images) -> dict:
     """Confusions, classes, mistakes and samples of a classifier."""
     predicted = scores.argmax(axis=1)
     wrong = np.flatnonzero(predicted != labels)
-    rows = _class_rows(labels, predicted, classes)
+    confusion = confusion_matrix(labels, predicted, len(classes))
+    rows = _class_rows(confusion, classes)
     pairs = _confused_pairs(labels, predicted, classes)
     # The surest mistakes first: they are the wrong labels and the real confusions.
     mistakes = wrong[np.argsort(-scores[wrong].max(axis=1), kind="stable")][:_PICTURES]
@@ -121,7 +123,7 @@ def _classification(classes, labels, scores, images) -> dict:
     matrix = None
     if len(classes) <= _LARGEST_MATRIX:
         matrix = pictures.to_data_uri(
-            pictures.confusion_matrix(_count(labels, predicted, len(classes)), classes),
+            pictures.confusion_matrix(confusion, classes),
             transparent=True,
         )
     return {
@@ -214,23 +216,14 @@ def _wilson(share: float, count: int) -> tuple[float, float]:
     return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
-def _count(labels, predicted, classes: int) -> np.ndarray:
-    """The confusion matrix `(true, predicted)`."""
-    from sklearn.metrics import confusion_matrix
-
-    return confusion_matrix(labels, predicted, labels=range(classes))
-
-
-def _class_rows(labels, predicted, classes) -> list[dict]:
+def _class_rows(confusion: np.ndarray, classes) -> list[dict]:
     """Precision, recall, F1 and count of each class; NaN where one is undefined."""
-    from sklearn.metrics import precision_recall_fscore_support
-
-    values = precision_recall_fscore_support(
-        labels, predicted, labels=range(len(classes)), zero_division=np.nan
-    )
+    figures = class_figures(confusion)
     return [
-        {"name": name, "precision": precision, "recall": recall, "f1": f1, "count": int(count)}
-        for name, precision, recall, f1, count in zip(classes, *values, strict=True)
+        {"name": name, **{key: values[number] for key, values in figures.items()}, "count": count}
+        for number, (name, count) in enumerate(
+            zip(classes, confusion.sum(axis=1).tolist(), strict=True)
+        )
     ]
 
 
