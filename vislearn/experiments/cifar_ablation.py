@@ -1,11 +1,12 @@
 """What batch norm, dropout and augmentation add to a small network on CIFAR-10.
 
 `cifar_cnn` with a third convolution (32, 64 and 128 filters of 5x5, 256 units; 0.8 million
-weights), since two were a point short of the notes' 79.5%. Each network is trained alike: float32,
-8 epochs of AdamW with one cycle on 45,000 images, the best epoch by the 5,000 held out, judged by
-the 10,000 test images. Each keeps what the one before it has. Dropout is 0.5, before the hidden
-layer and after it; augmentation is a flip and a crop. It comes last, as in the notes: with so much
-dropout and so few epochs the network does not overfit, and more images are of little use.
+weights), since two were a point short of the notes' 79.5%. Each network is trained alike: bfloat16,
+10 epochs of AdamW with one cycle on 45,000 images, the best epoch by the 5,000 held out, judged by
+the 10,000 test images. Each keeps what the one before it has. Dropout is 0.3, before the hidden
+layer and after it (0.5 fits too little in so few epochs, and takes half a point away); augmentation
+is a flip and a crop. It comes last, as in the notes, where it does not pay: after dropout little
+overfitting is left for it in a short training.
 """
 
 import itertools
@@ -18,8 +19,8 @@ from vislearn.pictures import Panel, chart
 ROWS = {
     "plain": (0.67, {}, "none"),
     "batch norm": (0.725, {"batch_norm": True}, "none"),
-    "and dropout": (0.795, {"batch_norm": True, "dropout": 0.5}, "none"),
-    "and augmentation": (0.79, {"batch_norm": True, "dropout": 0.5}, "standard"),
+    "and dropout": (0.795, {"batch_norm": True, "dropout": 0.3}, "none"),
+    "and augmentation": (0.79, {"batch_norm": True, "dropout": 0.3}, "standard"),
 }
 ORDER = ("at_least", "at_least", "at_most")  # From row to row the notes go up, up, and down again.
 
@@ -30,12 +31,12 @@ ORDER = ("at_least", "at_least", "at_most")  # From row to row the notes go up, 
     source="ECE 5307 notes, table of the CIFAR-10 networks",
     expected="67% plain, 72.5% with batch norm, 79.5% with dropout, 79% with augmentation; seeds "
     "differ by half a point",
-    minutes=35,
+    minutes=15,
     quick="The 8x8 digits, a few filters, and the first and third row: accuracies are not checked.",
 )
 def cifar_ablation(context: Context) -> None:
     rows, sizes = dict(ROWS), {"filters": [32, 64, 128]}
-    recipe = {"epochs": 8, "batch_size": 128, "learning_rate": 2e-3, "patience": 8}
+    recipe = {"epochs": 10, "batch_size": 64, "learning_rate": 2e-3, "patience": 10}
     if context.quick:
         rows = {name: rows[name] for name in ("plain", "and dropout")}
         sizes, recipe = {"filters": [8, 16], "units": 32}, {"epochs": 5, "learning_rate": 4e-3}
@@ -46,6 +47,7 @@ def cifar_ablation(context: Context) -> None:
             data="cifar10",
             options={**sizes, **options},
             augment=augment,
+            precision="float32" if context.quick else "mixed_bfloat16",
             **recipe,
         )
         for name, (_, options, augment) in rows.items()
