@@ -225,6 +225,16 @@ def test_what_an_engine_lacks(engine, operation, message):
         augmented(engine, operation, noise())
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_images_that_an_operation_cannot_take(engine):
+    with pytest.raises(ValueError, match="crop: images of 1 x 24 pixels"):
+        augmented(engine, OPERATIONS["crop"](), {"images": noise()["images"][:, :1]})
+    for channels in (2, 4):
+        if "fancy_pca" not in LACKING.get(engine, ()):
+            with pytest.raises(ValueError, match=f"fancy_pca: images have {channels} channels"):
+                augmented(engine, OPERATIONS["fancy_pca"](), noise(channels=channels))
+
+
 @pytest.mark.parametrize("engine", LACKING)
 def test_reflections_of_objects_are_refused(engine):
     with pytest.raises(ValueError, match="a second time"):

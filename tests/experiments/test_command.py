@@ -20,6 +20,8 @@ def command(monkeypatch, capsys, tmp_path):
     def first(context):
         runs.append("first")
         context.figure("size [m]", 1.5 if context.quick else 3.0, at_most=2.0)
+        if context.data_dir is not None and not context.data_dir.is_dir():
+            raise FileNotFoundError(f"{context.data_dir} is no folder.")
         context.picture("line", chart(Panel("a", "x", "y", {"b": ([0, 1], [0, 1])})), "A line.")
 
     def second(context):
@@ -77,6 +79,12 @@ def test_all_goes_on_where_it_was(command, tmp_path):
     assert status == 1 and "'seed': 7" in err and "--fresh" in err
     status, out, _ = command("all", "--out", "runs", "--fresh")
     assert status == 0 and out.count("Claim:") == 2
+
+
+def test_all_goes_on_without_data(command, tmp_path):
+    status, out, err = command("all", "--data-dir", "lost")
+    assert status == 1 and command.runs == ["first", "second"]
+    assert "Data was missing. first: lost is no folder." in err and "count" in out
 
 
 def test_unknown(command):

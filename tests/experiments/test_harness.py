@@ -21,6 +21,7 @@ def context(tmp_path):
 @pytest.fixture
 def register(monkeypatch):
     """Registers functions for one test."""
+    harness.list_experiments()  # Loads them, once and for all tests.
     monkeypatch.setattr(harness, "_experiments", dict(harness._experiments))
     return harness.experiment(**FACTS)
 
@@ -133,6 +134,24 @@ def test_another_run_is_not_overwritten(register, tmp_path):
     (tmp_path / "mine" / "thesis.txt").write_text("")
     with pytest.raises(ValueError, match="holds other files"):
         harness.run_experiment("first", out=tmp_path / "mine", quiet=True, fresh=True)
+
+
+def test_other_data_is_another_run(register, tmp_path):
+    def reading(context):
+        context.figure("a", 1.0)
+
+    register(reading)
+    folder, data = tmp_path / "run", tmp_path / "data"
+    harness.run_experiment("reading", out=folder, quiet=True, data_dir=data)
+    settings = {"quick": False, "seed": 0}
+    assert harness.finished_result("reading", folder, data_dir=data, **settings)
+    assert harness.finished_result("reading", folder, data_dir=tmp_path, **settings) is None
+    with pytest.raises(ValueError, match=r"holds a run with .*data_dir"):
+        harness.run_experiment("reading", out=folder, quiet=True, data_dir=tmp_path)
+    # A run of before data was written down goes on.
+    before = {"experiment": "reading", **settings}
+    (folder / harness.SETTINGS).write_text(json.dumps(before))
+    harness.run_experiment("reading", out=folder, quiet=True, data_dir=tmp_path)
 
 
 def test_names(register):

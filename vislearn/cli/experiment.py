@@ -52,9 +52,15 @@ def experiment(
     if name == "list":
         _print_list(list_experiments(), as_json)
     elif name == "all":
+        without_data = []
         for one in list_experiments():
             folder = None if out is None else out / one.name
-            _run(one.name, folder, quick, seed, data_dir, fresh, as_json, skip_finished=True)
+            try:
+                _run(one.name, folder, quick, seed, data_dir, fresh, as_json, skip_finished=True)
+            except FileNotFoundError as error:  # The others may have theirs.
+                without_data.append(f"{one.name}: {error}")
+        if without_data:
+            raise FileNotFoundError("\n".join(["Data was missing.", *without_data]))
     else:
         _run(name, out, quick, seed, data_dir, fresh, as_json)
 
@@ -62,19 +68,18 @@ def experiment(
 def _run(name, out, quick, seed, data_dir, fresh, as_json, skip_finished=False) -> None:
     from rich.console import Console
 
-    from vislearn.experiments.harness import default_folder, run_experiment
-    from vislearn.experiments.results import RESULT, load_result
+    from vislearn.experiments.harness import default_folder, finished_result, run_experiment
+    from vislearn.experiments.results import RESULT
 
     folder = default_folder(name, quick) if out is None else out
     console = Console(stderr=as_json)
     console.print(f"[bold]{name}[/bold]")
+    settings = {"quick": quick, "seed": seed, "data_dir": data_dir}
     result = None
-    if skip_finished and not fresh and (folder / RESULT).exists():
-        result = load_result(folder / RESULT)
-    if result is None or (result.quick, result.seed) != (quick, seed):
-        result = run_experiment(
-            name, out=folder, quick=quick, seed=seed, data_dir=data_dir, fresh=fresh, quiet=as_json
-        )
+    if skip_finished and not fresh:
+        result = finished_result(name, folder, **settings)
+    if result is None:
+        result = run_experiment(name, out=folder, fresh=fresh, quiet=as_json, **settings)
     if as_json:
         typer.echo((folder / RESULT).read_text(encoding="utf-8"), nl=False)
         return

@@ -184,6 +184,14 @@ def about_centre(linear, shift, height, width):
     return tf.concat([linear, offset[..., tf.newaxis]], axis=-1)
 
 
+def check_reflects(name: str, height: int | None, width: int | None) -> None:
+    """Raises ValueError where there is nothing beside the border that it could reflect."""
+    if 1 in (height, width):
+        raise ValueError(
+            f"{name}: images of {height} x {width} pixels; a reflection needs at least 2 x 2."
+        )
+
+
 def exchange_points(example: Example, mirrored, pairs) -> Example:
     """Exchanges the numbers of key points: in a mirror, a left eye is a right one.
 

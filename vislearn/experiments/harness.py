@@ -27,7 +27,14 @@ from typing import Any
 
 import numpy as np
 
-from vislearn.experiments.results import RESULT, Figure, Picture, Result, write_report
+from vislearn.experiments.results import (
+    RESULT,
+    Figure,
+    Picture,
+    Result,
+    load_result,
+    write_report,
+)
 
 SETTINGS = "settings.json"
 
@@ -361,8 +368,7 @@ def run_experiment(
     """
     found = get_experiment(name)
     folder = Path(out) if out is not None else default_folder(name, quick)
-    settings = {"experiment": name, "quick": quick, "seed": seed}
-    _prepare(folder, settings, fresh)
+    _prepare(folder, _settings(name, quick, seed, data_dir), fresh)
     context = Context(
         folder,
         quick=quick,
@@ -392,6 +398,29 @@ def run_experiment(
     return result
 
 
+def finished_result(
+    name: str, folder: Path, *, quick: bool, seed: int, data_dir: str | Path | None
+) -> Result | None:
+    """The result of a run that has ended with these settings; None where there is none."""
+    if not (folder / RESULT).exists():
+        return None
+    before = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+    wanted = _settings(name, quick, seed, data_dir)
+    return load_result(folder / RESULT) if _agree(before, wanted) else None
+
+
+def _settings(name: str, quick: bool, seed: int, data_dir: str | Path | None) -> dict[str, Any]:
+    """What makes a run."""
+    # A quick run reads what is built in.
+    where = None if quick or data_dir is None else str(Path(data_dir).resolve())
+    return {"experiment": name, "quick": quick, "seed": seed, "data_dir": where}
+
+
+def _agree(before: dict[str, Any], settings: dict[str, Any]) -> bool:
+    """Whether a run was begun with these settings; one of an older version may not say all."""
+    return {**settings, **before} == settings
+
+
 def default_folder(name: str, quick: bool) -> Path:
     """Where a run goes if nothing else is said."""
     return Path("runs", "experiments", *(["quick"] if quick else []), name)
@@ -404,7 +433,7 @@ def _prepare(folder: Path, settings: dict[str, Any], fresh: bool) -> None:
         before = json.loads(path.read_text(encoding="utf-8"))
         if fresh and before["experiment"] == settings["experiment"]:
             shutil.rmtree(folder)
-        elif before != settings:
+        elif not _agree(before, settings):
             raise ValueError(
                 f"out={str(folder)!r} holds a run with {before}, and this one has {settings}: "
                 "choose another folder, or --fresh to replace a run of the same experiment."

@@ -109,11 +109,18 @@ def _(colour: Hue, batch, channels, seed):
 def _(colour: FancyPCA, batch, channels, seed):
     import tensorflow as tf
 
+    check_channels("fancy_pca", channels)
     factors = colour.deviation * tf.random.stateless_normal((batch, 3), seed)
     offset = 255.0 * tf.matmul(factors * colour.eigenvalues, colour.eigenvectors)
     if channels == 1:
         offset = tf.reduce_mean(offset, axis=-1, keepdims=True)
     return tf.eye(channels, batch_shape=(batch,)), offset
+
+
+def check_channels(name: str, channels: int) -> None:
+    """Raises ValueError where a change of RGB has no meaning: neither colour nor grey."""
+    if channels not in (1, 3):
+        raise ValueError(f"{name}: images have {channels} channels; it takes 1 or 3.")
 
 
 def _either_way(shape, seed, amount: float):

@@ -157,6 +157,8 @@ def crop(run: list[Crop | Flip], example: Example, seed, augmentation: Augmentat
         raise ValueError(
             "crop: reflection shows objects a second time, without their boxes; use shift."
         )
+    if run[0].padding:
+        geometry.check_reflects("crop", *example["images"].shape[1:3])
     shape = tf.shape(example["images"])
     batch, height, width = shape[0], shape[1], shape[2]
     seeds = tf.random.split(seed, 3)

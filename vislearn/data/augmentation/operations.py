@@ -189,8 +189,8 @@ class ResizedCrop(Movement):
 class Crop(Operation):
     """Pads by reflection and crops at random, by whole pixels, so that nothing is resampled.
 
-    For images, with semantic masks or without. Not for boxes: reflection would show objects a
-    second time, without their annotation.
+    For images of at least 2 x 2 pixels, with semantic masks or without. Not for boxes: reflection
+    would show objects a second time, without their annotation.
 
     Attributes:
         padding: Width of the border as a share of the side; at least a pixel, unless it is 0.
@@ -283,8 +283,8 @@ class FancyPCA(Colour):
 
     Each image draws a factor a ~ N(0, `deviation`) for each component and has the sum of
     a * eigenvalue * eigenvector added, in shares of white. Grey images get the mean of the three
-    channels. The defaults are those of ImageNet's training images, as AlexNet's successors use
-    them; `of_images` finds those of others.
+    channels; other numbers of channels are refused. The defaults are those of ImageNet's training
+    images, as AlexNet's successors use them; `of_images` finds those of others.
 
     Attributes:
         deviation: Standard deviation of the factors.
@@ -415,9 +415,9 @@ def _beta(value: float) -> bool:
 class Mosaic(Mixture):
     """Four images that meet in a point (Bochkovskiy et al. 2020, arXiv:2004.10934).
 
-    Each is reduced to half of its size and shows what of it fits its corner; labels weigh as much
-    as their image's area. Boxes, masks and key points move along: an image then has room for four
-    times as many objects.
+    Each is scaled to cover its corner, to half of its size where the point is the middle, and shows
+    what of it lies there; labels weigh as much as their image's area. Boxes, masks and key points
+    move along: an image then has room for four times as many objects.
 
     Attributes:
         centre: Least and greatest place of the point as a share of the sides; 0.5 to 0.5 shows

@@ -26,8 +26,8 @@ import tensorflow as tf
 
 from vislearn.cores import usable_cores
 from vislearn.data import geometry
+from vislearn.data.augmentation import colours, policies
 from vislearn.data.augmentation import operations as described
-from vislearn.data.augmentation import policies
 from vislearn.data.augmentation.description import Augmentation
 from vislearn.data.engines.support import unsupported
 
@@ -292,6 +292,7 @@ class _Transforms:
     def crop(self, of):
         if not of.padding:
             return A.NoOp()
+        geometry.check_reflects("crop", *self._size)
         height, width = (side + 2 * max(int(side * of.padding), 1) for side in self._size)
         padded = A.PadIfNeeded(height, width, border_mode=cv2.BORDER_REFLECT_101)
         return A.Sequential([padded, A.RandomCrop(*self._size)], p=of.probability)
@@ -317,6 +318,8 @@ class _Transforms:
         return self._linear(of, channels)
 
     def fancy_pca(self, of):
+        colours.check_channels("fancy_pca", self.channels)
+
         def offset(draw):
             shares = [draw.gauss(0, of.deviation) * value for value in of.eigenvalues]
             colour = np.array(shares) @ np.array(of.eigenvectors)

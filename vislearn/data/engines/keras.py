@@ -199,6 +199,7 @@ class _Layers:
             )
         if not of.padding:
             return {}
+        geometry.check_reflects("crop", self.height, self.width)
         high, wide = (max(int(side * of.padding), 1) for side in (self.height, self.width))
         layers = [self.images]
         if "masks" in self.example:
