@@ -42,6 +42,20 @@ def client(exported, tmp_path_factory):
         yield client
 
 
+@pytest.fixture
+def slow(monkeypatch):
+    """Models that wait for `slow.go` once `slow.slow` is set."""
+    from serving import Slow
+
+    from vislearn.export import runtimes
+
+    monkeypatch.setitem(runtimes.RUNTIMES, "litert", Slow)
+    Slow.slow, Slow.calls = False, 0
+    Slow.go.clear()
+    yield Slow
+    Slow.go.set()
+
+
 @pytest.fixture(scope="module")
 def pixels():
     return np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), np.uint8)

@@ -1,8 +1,10 @@
 """A running server for the tests of `vislearn serve`, and what they send to it."""
 
 import base64
+import concurrent.futures
 import contextlib
 import io
+import resource
 import threading
 import time
 from pathlib import Path
@@ -13,7 +15,23 @@ from PIL import Image
 from vislearn_serve.server import make_server
 from vislearn_serve.settings import Settings
 
+from vislearn.export import runtimes
+
 CLASSES = tuple("abcde")
+
+
+class Slow(runtimes.LiteRT):
+    """A model that takes until it is let go."""
+
+    go = threading.Event()
+    slow = False
+    calls = 0
+
+    def __call__(self, inputs):
+        Slow.calls += 1
+        if Slow.slow:
+            assert Slow.go.wait(60)
+        return super().__call__(inputs)
 
 
 @contextlib.contextmanager
@@ -39,6 +57,37 @@ def until(reached, seconds: float = 60.0):
     while not reached():
         assert time.monotonic() < end, "It did not happen in time."
         time.sleep(0.01)
+
+
+def at_once(count: int, ask) -> list:
+    """What `ask(number)` gives, for so many numbers at the same time."""
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        return [*pool.map(ask, range(count))]
+
+
+@contextlib.contextmanager
+def growth():
+    """How many MB the memory of this process grows within the block, at its peak: `found[-1]`."""
+    with open("/proc/self/statm") as file:
+
+        def resident() -> int:
+            file.seek(0)
+            return int(file.read().split()[1]) * resource.getpagesize()
+
+        def watch() -> None:
+            highest = 0
+            while not end.wait(0.001):
+                highest = max(highest, resident() - before)
+            found.append(highest / 2**20)
+
+        before, found, end = resident(), [], threading.Event()
+        thread = threading.Thread(target=watch)
+        thread.start()
+        try:
+            yield found
+        finally:
+            end.set()
+            thread.join()
 
 
 def picture(pixels: np.ndarray, format: str = "PNG") -> bytes:

@@ -4,7 +4,6 @@ import concurrent.futures
 import json
 import re
 import socket
-import threading
 import zlib
 
 import httpx
@@ -12,8 +11,6 @@ import numpy as np
 import pytest
 from serving import picture, running, text, until
 from vislearn_serve import server
-
-from vislearn.export import runtimes
 
 pytestmark = pytest.mark.tensorflow  # which exports the packages
 
@@ -148,28 +145,6 @@ def test_key(exported):
             assert client.get("/v1/models/first", headers=headers).status_code == 200
         wrong = {"Authorization": "Bearer secre"}
         assert client.get("/v1/models/first", headers=wrong).status_code == 401
-
-
-class Slow(runtimes.LiteRT):
-    """A model that takes until it is let go."""
-
-    go = threading.Event()
-    slow = False
-
-    def __call__(self, inputs):
-        if Slow.slow:
-            assert Slow.go.wait(60)
-        return super().__call__(inputs)
-
-
-@pytest.fixture
-def slow(monkeypatch):
-    """Models that wait for `slow.go` once `slow.slow` is set."""
-    monkeypatch.setitem(runtimes.RUNTIMES, "litert", Slow)
-    Slow.slow = False
-    Slow.go.clear()
-    yield Slow
-    Slow.go.set()
 
 
 def post_in_background(client, pool, count, body):
