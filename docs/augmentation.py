@@ -20,13 +20,19 @@ from vislearn.data.engines.support import LACKING
 
 HERE = Path(__file__).parent
 SHEETS = HERE / "images" / "augmentation"
-DRAWN = ("light", "standard", "strong", "resnet", "imagedatagenerator")
 KINDS = {"classification": "photographs", "detection": "shapes"}
 # Task, kind of pictures and preset of each sheet.
-SHOWN = [(task, kind, name) for task, kind in KINDS.items() for name in DRAWN]
+SHOWN = [(task, kind, name) for task, kind in KINDS.items() for name in PRESETS[task]]
 SHOWN += [("pretraining", "photographs", name) for name in ("simclr", "mae")]
 CORNERS = {"china": ((0, 100), (150, 330)), "flower": ((20, 180), (160, 330))}
 SIDE, CUT = 128, 250  # pixels of a sheet's pictures, and of what they are cut from
+NOT_OF_KERAS_CV = (
+    "keras-cv 0.9 has a `GridMask` and a `Mosaic`, and both run on tensors in a graph, but the",
+    "engine `keras` does not use them. `GridMask` draws from a generator of its own, so that two",
+    "batches of one seed differ, and has one distance of the squares, where `unit` is a range.",
+    "`Mosaic` cuts a window out of four images at their full size, where ours shows all of them at",
+    "half of it, and moves neither masks of objects nor key points.",
+)
 EXAMPLE = """engine: native        # or albumentations, keras
 fill: nearest         # or constant (of the colour fill_value), reflect, wrap
 operations:
@@ -64,8 +70,9 @@ def page() -> str:
         "",
         f"```yaml\n{EXAMPLE}```",
         "",
-        "Boxes, masks and key points move with the pixels. Each image of a batch draws its own,",
-        "from the seed of the batch alone. With the native engine, movements in a row",
+        "Boxes, masks and key points move with the pixels, and a flip exchanges `left_eye` and",
+        "`right_eye`, by the names of the data set or its own `pairs`. Each image of a batch draws",
+        "its own, from the seed of the batch alone. With the native engine, movements in a row",
         "are one resampling, and colours one matrix. What other engines draw otherwise stands at",
         "the head of their modules, in `vislearn/data/engines/`.",
         "",
@@ -99,6 +106,7 @@ def page() -> str:
         others = [engine for engine, lacking in LACKING.items() if name not in lacking]
         does = inspect.getdoc(kind).splitlines()[0].replace("|", "\\|")
         lines.append(f"| `{name}` | {does} | {_fields(kind)} | {', '.join(others)} |")
+    lines += ["", *NOT_OF_KERAS_CV]
     return "\n".join(lines) + "\n"
 
 

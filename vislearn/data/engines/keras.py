@@ -11,7 +11,8 @@ keeps the mean of each channel and not the middle grey; `Saturation` and `Hue` a
 parts of `ScaleCrop` and `ResizedCrop`, and shifts the channels of `ColourShift`.
 
 RandAugment and AugMix are not used: Keras draws one choice of operations for a whole batch, or once
-for all batches of a graph.
+for all batches of a graph. Nor are keras-cv's GridMask, which draws from a generator of its own and
+not from a seed, and Mosaic, which shows a quarter of what ours does; see docs/augmentation.md.
 """
 
 import math
