@@ -73,6 +73,53 @@ def test_status_and_metadata(client):
     assert sizes == ["-1", "8", "8", "1"]
 
 
+@pytest.mark.parametrize("verb", ["predict", "classify"])
+def test_signatures_by_name(client, pixels, verb):
+    rows = [{"image": pixels[0].tolist()}]
+    key = "instances" if verb == "predict" else "examples"
+    path = f"/v1/models/letters:{verb}"
+    plain = client.post(path, json={key: rows})
+    assert plain.status_code == 200
+    for name in ("", "serving_default", "classify"):
+        found = client.post(path, json={key: rows, "signature_name": name})
+        assert found.json() == plain.json()
+    found = client.post(path, json={key: rows, "signature_name": "detect"})
+    assert found.status_code == 400 and "'detect' must be one of" in found.json()["error"]
+    known = client.get("/v1/models/letters/metadata").json()["metadata"]["signature_def"]
+    assert {*known["signature_def"]} == {"serving_default", "classify"}
+
+
+def test_context_is_what_all_examples_share(client, pixels):
+    path, image = "/v1/models/letters:classify", pixels[0].tolist()
+    plain = client.post(path, json={"examples": [{"image": image}] * 2}).json()
+    shared = client.post(path, json={"context": {"image": image}, "examples": [{}, {}]}).json()
+    assert shared == plain
+    for context, examples, reason in (
+        ({"colour": 1}, [{"image": image}], "context must be an object of inputs"),
+        ([], [{"image": image}], "context must be an object of inputs"),
+        ({"image": image}, [{"image": image}], "Example 0 must be an object without"),
+        ({"image": image}, [image], "Example 0 must be an object without"),
+    ):
+        found = client.post(path, json={"context": context, "examples": examples})
+        assert found.status_code == 400 and reason in found.json()["error"]
+
+
+def test_the_stable_version_is_the_newest(client, pixels, expected):
+    found = client.post(
+        "/v1/models/letters/labels/stable:predict", json={"instances": pixels.tolist()}
+    )
+    np.testing.assert_allclose(
+        scores(found.json()["predictions"]), expected["2"]["scores"], atol=1e-6
+    )
+    (state,) = client.get("/v1/models/letters/labels/stable").json()["model_version_status"]
+    assert state["version"] == "2"
+    spec = client.get("/v1/models/letters/labels/stable/metadata").json()["model_spec"]
+    assert spec["version"] == "2"
+    for path in ("/v1/models/letters/labels/canary", "/v1/models/nothing/labels/stable"):
+        found = client.get(path)
+        assert found.status_code == 404 and found.json()["error"]
+
+
 # Open Inference Protocol
 
 
@@ -147,6 +194,13 @@ def test_uploads_of_every_kind_answer_alike(client, pixels, expected):
         assert len(answer["top"]) == 2
 
 
+def test_every_file_of_a_form_is_answered(client, pixels):
+    names = ("x (3)", "x", "x")
+    files = [("image", (name, picture(pixels[i]))) for i, name in enumerate(names)]
+    answers = client.post("/answer/letters", files=files).json()["answers"]
+    assert [answer["file"] for answer in answers] == [*names]
+
+
 def test_pictures_of_any_size_are_fitted_as_training_did(client, exported, tmp_path):
     photo = np.random.default_rng(1).integers(0, 256, (30, 50, 3), np.uint8)
     (tmp_path / "photo.png").write_bytes(picture(photo))
@@ -184,6 +238,7 @@ def model_of(task, outputs, size, resize) -> Model:
         "classes": list(task.classes),
         "inputs": inputs,
         "outputs": outputs,
+        "shows": None,
     }
     return Model(("any", "1"), manifest)
 

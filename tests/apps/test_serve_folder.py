@@ -1,19 +1,20 @@
 """The HTTP server: packages that come, change and go, and what its keeper sees."""
 
 import concurrent.futures
+import itertools
 import json
-import logging
 import shutil
-import subprocess
-import sys
 import threading
+import time
+from pathlib import Path
 
 import httpx
 import pytest
-from serving import answer_of, running, same, until
+from serving import answer_of, picture, running, same, until
+from vislearn_serve import shelf
 from vislearn_serve.packages import find_packages, load
 from vislearn_serve.settings import Settings
-from vislearn_serve.telemetry import JsonFormatter, Metrics
+from vislearn_serve.telemetry import Metrics
 
 from vislearn.export import PackageError
 
@@ -98,21 +99,173 @@ def test_replacing_a_package_under_load_loses_no_request(exported, tmp_path, pix
     assert {*"".join(map("".join, answered))} == {"1", "2"}
 
 
-def test_no_room_for_the_copy_keeps_the_old_one(exported, tmp_path, pixels, expected, monkeypatch):
+def test_deleting_a_package_under_load_loses_no_request(exported, tmp_path, pixels):
     place = tmp_path / "letters"
+    shutil.copytree(exported / "first", place)
+    end = threading.Event()
+
+    def ask(url) -> set[int]:
+        body, found = {"instances": pixels.tolist()}, set()
+        with httpx.Client(base_url=url, timeout=60) as client:
+            while not end.is_set():
+                found.add(client.post("/v1/models/letters:predict", json=body).status_code)
+        return found
+
+    with (
+        running(tmp_path) as client,
+        concurrent.futures.ThreadPoolExecutor(4) as pool,
+    ):
+        asked = [pool.submit(ask, client.base_url) for _ in range(4)]
+        until(lambda: client.get("/v1/models/letters").status_code == 200)
+        shutil.rmtree(place)
+        until(lambda: client.get("/v1/models/letters").status_code == 404)
+        end.set()
+        assert set.union(*(future.result() for future in asked)) <= {200, 404}
+
+
+def test_no_room_for_the_copy_keeps_the_old_one_until_there_is(
+    exported, tmp_path, pixels, expected, monkeypatch
+):
+    place, tries = tmp_path / "letters", []
     shutil.copytree(exported / "first", place)
     with running(tmp_path) as client:
 
         def full(*paths):
+            tries.append(time.monotonic())
             raise OSError(28, "No space left on device")
 
         shutil.copytree(exported / "second", tmp_path / ".new")
-        monkeypatch.setattr("vislearn_serve.packages.shutil.copyfile", full)
-        place.rename(tmp_path / ".old")
-        (tmp_path / ".new").rename(place)
+        with monkeypatch.context() as patched:
+            patched.setattr("vislearn_serve.packages.shutil.copyfile", full)
+            place.rename(tmp_path / ".old")
+            (tmp_path / ".new").rename(place)
+            until(lambda: client.get("/models").json()["models"][0]["errors"])
+            assert "No space" in client.get("/models").json()["models"][0]["errors"]["1"]
+            assert same(answer_of(client, pixels), expected["1"])
+            until(lambda: len(tries) == 4)
+        pauses = [later - sooner for sooner, later in itertools.pairwise(tries)]
+        assert pauses[2] > 2 * 0.05 and pauses[1] > 0.05  # at least the doubled poll
+        until(lambda: same(answer_of(client, pixels), expected["2"]))
+        assert client.get("/models").json()["models"][0]["errors"] == {}
+
+
+def changed(place, change) -> None:
+    """Changes the manifest of a package."""
+    manifest = json.loads((place / "model.json").read_text())
+    change(manifest)
+    (place / "model.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda manifest: manifest.pop("shows"), None),
+        (lambda manifest: manifest["inputs"][0].pop("resize"), "resize"),
+        (lambda manifest: manifest["inputs"][0].update(dtype="int16"), "int16"),
+        (lambda manifest: manifest["outputs"][0].update(shape=[None, 4]), "scores"),
+        (lambda manifest: manifest.update(inputs=[]), ""),
+        (lambda manifest: manifest.update(outputs=[{}]), ""),
+        (lambda manifest: manifest.update(task="cooking"), "cooking"),
+    ],
+)
+def test_a_wrong_manifest_hurts_no_other_package(exported, tmp_path, pixels, change, reason):
+    for name in ("first", "second"):
+        shutil.copytree(exported / name, tmp_path / name)
+    changed(tmp_path / "first", change)
+    before = threading.active_count()
+    with running(tmp_path) as client:
+        found = client.get("/models")
+        assert found.status_code == 200
+        by_name = {model["name"]: model for model in found.json()["models"]}
+        assert by_name["second"]["versions"] == ["1"]
+        errors = by_name["first"]["errors"]
+        if reason is not None:
+            assert reason in errors["1"] and by_name["first"]["versions"] == []
+        file = picture(pixels[0])
+        for path in ("/answer/first", "/answer/first?picture=true", "/answer/second"):
+            assert client.post(path, content=file).status_code in (200, 404)
+        assert client.get("/v2/repository/index").status_code in (200, 405)
+    until(lambda: threading.active_count() <= before)
+
+
+def test_a_package_that_can_not_be_loaded_leaves_no_thread(exported, tmp_path):
+    place = tmp_path / "letters"
+    shutil.copytree(exported / "first", place)
+    changed(place, lambda manifest: manifest["inputs"][0].update(resize="bend"))
+    before = threading.active_count()
+    for _ in range(3):
+        with pytest.raises(ValueError, match="bend"):
+            load(("letters", "1"), place, Settings(tmp_path), Metrics())
+    assert threading.active_count() == before
+
+
+def test_a_folder_that_can_not_be_read_hides_no_other(exported, tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        shutil.copytree(exported / "first", tmp_path / name / "7")
+    whole, unreadable = Path.iterdir, []
+
+    def iterdir(self):
+        if self.name in unreadable:
+            raise PermissionError(13, "Permission denied")
+        return whole(self)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    with running(tmp_path) as client:
+        unreadable.append("one")
+        until(lambda: "one" in str(client.get("/models").json()["models"][0]["errors"]))
+        shutil.copytree(exported / "second", tmp_path / "three")
+        until(lambda: client.get("/v2/models/three").status_code == 200)
+        # What is there but can't be seen goes on serving.
+        assert client.get("/v2/models/one/versions/7").status_code == 200
+        unreadable.clear()
+        until(lambda: not any(model["errors"] for model in client.get("/models").json()["models"]))
+
+
+def test_two_folders_of_one_name(exported, tmp_path):
+    shutil.copytree(exported / "first", tmp_path / "vae" / "encoder")
+    shutil.copytree(exported / "second", tmp_path / "vae_encoder")
+    with running(tmp_path) as client:
+        (model,) = client.get("/models").json()["models"]
+        assert model["versions"] == ["1"] and "has the same name" in model["errors"]["1"]
+        shutil.rmtree(tmp_path / "vae_encoder")
+        until(lambda: client.get("/models").json()["models"][0]["errors"] == {})
+
+
+def test_an_error_goes_when_what_caused_it_does(exported, tmp_path, monkeypatch):
+    shutil.copytree(exported / "first", tmp_path / "letters")
+    whole, broken = shelf.fingerprint, []
+
+    def fingerprint(directory):
+        if broken:
+            raise OSError(5, "Input/output error")
+        return whole(directory)
+
+    monkeypatch.setattr(shelf, "fingerprint", fingerprint)
+    with running(tmp_path) as client:
+        broken.append(True)
         until(lambda: client.get("/models").json()["models"][0]["errors"])
-        assert "No space" in client.get("/models").json()["models"][0]["errors"]["1"]
-        assert same(answer_of(client, pixels), expected["1"])
+        broken.clear()
+        until(lambda: client.get("/models").json()["models"][0]["errors"] == {})
+        loaded = "vislearn_model_loads_total"
+        (line,) = [row for row in client.get("/metrics").text.splitlines() if loaded + "{" in row]
+        assert line.endswith(" 1.0")
+
+
+def test_a_look_that_fails_is_not_the_last(exported, tmp_path, monkeypatch, pixels, expected):
+    whole, broken = shelf.find_packages, [ZeroDivisionError(), RuntimeError()]
+
+    def find_packages(folder):
+        if find_packages.started and broken:
+            raise broken.pop()
+        find_packages.started = True
+        return whole(folder)
+
+    find_packages.started = False
+    monkeypatch.setattr(shelf, "find_packages", find_packages)
+    with running(tmp_path) as client:
+        shutil.copytree(exported / "first", tmp_path / "letters")
+        until(lambda: same(answer_of(client, pixels), expected["1"]))
+    assert not broken
 
 
 def test_a_package_can_name_no_file_outside(exported, tmp_path):
@@ -122,7 +275,7 @@ def test_a_package_can_name_no_file_outside(exported, tmp_path):
     manifest["files"]["savedmodel/1/../../../outside"] = {"size": 1, "sha256": "0"}
     (place / "model.json").write_text(json.dumps(manifest))
     settings = Settings(tmp_path, format="savedmodel")
-    with pytest.raises(PackageError, match="outside', which is not in the package"):
+    with pytest.raises(PackageError, match="outside' must be a path inside"):
         load(("letters", "1"), place, settings, Metrics())
 
 
@@ -134,84 +287,3 @@ def test_empty_folder_is_filled_later(exported, tmp_path, pixels, expected):
         shutil.copytree(exported / "first", tmp_path / "letters")
         until(lambda: same(answer_of(client, pixels), expected["1"]))
         assert client.get("/v2/health/ready").status_code == 200
-
-
-# Operation
-
-
-def test_page_needs_nothing_from_elsewhere(client):
-    found = client.get("/")
-    assert "default-src 'none'" in found.headers["content-security-policy"]
-    assert "http://" not in found.text and "https://" not in found.text
-
-
-def test_openapi_names_the_routes(client):
-    paths = client.get("/openapi.json").json()["paths"]
-    assert {
-        "/v1/models/{name}:predict",
-        "/v2/models/{name}/versions/{version}/infer",
-        "/answer/{name}",
-        "/metrics",
-    } <= paths.keys()
-    assert "requestBody" in paths["/v1/models/{name}:predict"]["post"]
-
-
-def test_logs_are_json_with_the_request(client, caplog):
-    logger = logging.getLogger("vislearn.serve")
-    logger.addHandler(caplog.handler)
-    with caplog.at_level(logging.INFO, "vislearn.serve"):
-        found = client.post("/v1/models/letters:predict", headers={"X-Request-ID": "abc"})
-        until(lambda: caplog.records)
-    logger.removeHandler(caplog.handler)
-    assert found.headers["x-request-id"] == "abc"
-    line = json.loads(JsonFormatter().format(caplog.records[-1]))
-    assert line["event"] == "request" and line["level"] == "info"
-    assert (line["request"], line["status"], line["model"]) == ("abc", 400, "letters")
-    assert line["reason"] == found.json()["error"]
-
-
-def test_neither_keras_nor_tensorflow_is_loaded(exported):
-    program = f"""
-import sys
-sys.path.insert(0, {str(__file__.rpartition("/")[0])!r})
-import numpy as np
-from pathlib import Path
-from serving import picture, running, text
-with running(Path({str(exported)!r})) as client:
-    file = picture(np.zeros((9, 9, 1), np.uint8))
-    for path in ("/answer/first", "/answer/first?picture=true"):
-        assert client.post(path, content=file).status_code == 200
-    assert client.post("/generate/maker?count=2").status_code == 200
-print([name for name in ("keras", "tensorflow", "jax") if name in sys.modules])
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.splitlines()[-1] == "[]"
-
-
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [
-        ({"format": "tflite"}, "format='tflite' must be one of"),
-        ({"batch_sizes": (0, 1)}, "batch_sizes"),
-        ({"queue": 0}, "queue=0"),
-        ({"deadline": 0.0}, "deadline=0.0"),
-        ({"api_key": ""}, "api_key"),
-        ({"threads": 0}, "threads=0"),
-    ],
-)
-def test_settings_that_make_no_sense(tmp_path, options, reason):
-    with pytest.raises(ValueError, match=reason):
-        Settings(tmp_path, **options)
-
-
-def test_command_line_says_what_is_wrong(tmp_path):
-    from typer.testing import CliRunner
-
-    from vislearn.cli import app
-
-    missing = CliRunner().invoke(app, ["serve", str(tmp_path / "nothing")])
-    assert isinstance(missing.exception, FileNotFoundError)
-    wrong = CliRunner().invoke(app, ["serve", str(tmp_path), "--batch-sizes", "1;2"])
-    assert isinstance(wrong.exception, ValueError) and "--batch-sizes" in str(wrong.exception)

@@ -200,6 +200,24 @@ def test_deadline(exported, slow, pixels):
         assert client.post("/v1/models/first:predict", json=body).status_code == 200
 
 
+def test_a_request_without_a_body_has_been_read(exported, slow):
+    with running(exported / "maker") as client:
+        slow.slow = True
+        found = client.post("/generate/maker", headers={"X-Request-Timeout": "0.1"})
+        assert found.status_code == 504
+        slow.go.set()
+
+
+def test_a_form_that_is_cut_off(client, pixels):
+    files = [("image", (name, picture(pixels[0]))) for name in ("a.png", "b.png")]
+    form = httpx.Request("POST", "http://x", files=files)
+    body, headers = form.read(), {"Content-Type": form.headers["Content-Type"]}
+    assert client.post("/answer/letters", content=body, headers=headers).status_code == 200
+    for cut in (4, 60, len(body) // 2):
+        found = client.post("/answer/letters", content=body[:-cut], headers=headers)
+        assert found.status_code == 400 and "cut off" in found.json()["error"]
+
+
 def test_what_was_accepted_is_answered_before_the_end(exported, slow, pixels):
     with (
         concurrent.futures.ThreadPoolExecutor(4) as pool,

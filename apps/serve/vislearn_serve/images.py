@@ -78,7 +78,7 @@ def read(
         share.take(0)  # Nothing is decoded for a request that is over.
         with turns.decoding(pixels[index]):
             picture = _asked(name, read_image, data, channels=channels, max_pixels=max_pixels)
-            inputs[index] = fit_image(picture, size, item["resize"])
+            inputs[index] = fit_image(picture, size, model.resize)
             sizes.append(picture.shape[:2])
             if reduced is not None:
                 reduced.append(_reduced(picture))
@@ -180,7 +180,7 @@ def _png(pixels: np.ndarray) -> bytes:
 def _boxes_in(size: tuple[int, int], boxes: np.ndarray, model: Model) -> np.ndarray:
     """Boxes `(n, 4)` xyxy in pixels of the input, in those of a picture of `(height, width)`."""
     item = model.inputs[0]
-    fit = plan_fit(size, tuple(item["shape"][1:3]), item["resize"])
+    fit = plan_fit(size, tuple(item["shape"][1:3]), model.resize)
     height, width = size
     corners = (boxes.reshape(-1, 2, 2) - fit.shift) / fit.scale  # (boxes, corners, xy)
     return corners.clip(0, (width, height)).reshape(-1, 4)

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from vislearn.cores import usable_cores
-from vislearn.data.images import RESIZE_MODES
 from vislearn.export.package import (
     FORMATS,
     LABELS,
@@ -43,7 +42,6 @@ from vislearn_serve.batching import Batcher, Closed, NotComputed, QueueFull, pad
 from vislearn_serve.errors import Refused
 from vislearn_serve.settings import Settings
 from vislearn_serve.telemetry import Metrics
-from vislearn_serve.tensors import OPEN_INFERENCE
 
 # What a model and a version may be called: it becomes part of a URL.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -138,13 +136,13 @@ class Model:
         inputs, outputs: Name, shape, dtype and meaning of each tensor.
         signatures: Names that TensorFlow Serving's requests may call it by.
         takes_pictures: Whether picture files go in.
+        resize: How they are fitted then.
         makes_pictures: Whether pictures come out of noise.
+        shows: Name of the answer that is pictures, if one is.
         answers_boxes: Whether its answers are boxes in the picture.
         example_bytes: What one example takes, with its answers.
         batcher: The queue before it, once it runs.
 
-    Raises:
-        PackageError: If the manifest does not hold what a request would need.
     """
 
     batcher: Batcher
@@ -157,30 +155,18 @@ class Model:
         self.inputs: list[dict[str, Any]] = manifest["inputs"]
         self.outputs: list[dict[str, Any]] = manifest["outputs"]
         self.signatures: list[str] = manifest.get("savedmodel_signatures", [SIGNATURE])
-        tensors = [*self.inputs, *self.outputs]
-        unknown = {item["dtype"] for item in tensors} - {*OPEN_INFERENCE}
-        if unknown:
-            raise PackageError(f"{MANIFEST} has tensors of {sorted(unknown)}: none is known.")
         self.example_bytes = sum(
             np.dtype(item["dtype"]).itemsize * math.prod(size or 1 for size in item["shape"][1:])
-            for item in tensors
+            for item in (*self.inputs, *self.outputs)
         )
         names = {item["name"] for item in self.inputs}
         item = self.inputs[0]
         self.takes_pictures = (
             names == {IMAGE} and item["dtype"] == "uint8" and item["shape"][-1] in (1, 3)
         )
-        if self.takes_pictures and item.get("resize") not in RESIZE_MODES:
-            raise PackageError(
-                f"{MANIFEST}: resize={item.get('resize')!r} of {IMAGE} must be one of "
-                f"{RESIZE_MODES}."
-            )
-        shows = manifest.get("shows")
-        self.makes_pictures = shows is not None and names <= {"noise", "latent", LABEL}
-        if self.makes_pictures and shows not in {item["name"] for item in self.outputs}:
-            raise PackageError(f"{MANIFEST}: shows={shows!r} is no output.")
-        if LABEL in names and not self.classes:
-            raise PackageError(f"{MANIFEST}: there is an input {LABEL}, and there are no classes.")
+        self.resize: str | None = item["resize"] if self.takes_pictures else None
+        self.shows: str | None = manifest["shows"]
+        self.makes_pictures = self.shows is not None and names <= {"noise", "latent", LABEL}
         self.answers_boxes = "boxes" in {item["name"] for item in self.outputs}
         self._users, self._retired = 0, False
 
@@ -197,15 +183,20 @@ class Model:
         for name, value in inputs.items():
             if value.dtype.kind == "f" and not np.isfinite(value).all():
                 raise Refused(400, f"{name} holds NaN or infinity.")
-        if LABEL in inputs:
-            wrong = inputs[LABEL][(inputs[LABEL] < 0) | (inputs[LABEL] >= len(self.classes))]
-            if wrong.size:
-                raise Refused(
-                    400,
-                    f"{LABEL} holds {wrong.flat[0]}, and must be the number of a class: 0 to "
-                    f"{len(self.classes) - 1}.",
-                )
+        for item in self.inputs:
+            value, bounds = inputs[item["name"]], self._bounds(item)
+            if bounds is not None and not bounds[0] <= value.min() <= value.max() <= bounds[1]:
+                wrong = value[(value < bounds[0]) | (value > bounds[1])][0]
+                text = f"{item['name']} holds {wrong}, and must be {bounds[0]} to {bounds[1]}"
+                raise Refused(400, f"{text}: {item['meaning']}.")
         return inputs
+
+    def _bounds(self, item: dict[str, Any]) -> list[float] | None:
+        """The lowest and the highest value of an input, where it can be out of them."""
+        if item["dtype"] == "uint8":
+            return None
+        # Older packages don't say it; the number after the last class is that of none of them.
+        return item.get("range") or ([0, len(self.classes)] if item["name"] == LABEL else None)
 
     async def run(self, inputs: Arrays) -> Arrays:
         """The answers for the examples of a request.
@@ -283,8 +274,6 @@ def load(key: Key, directory: Path, settings: Settings, metrics: Metrics) -> Mod
         manifest = read_manifest(directory)
         check_format(directory, manifest, format)
         for file in (MANIFEST, LABELS, *files_of(manifest, format)):
-            if ".." in Path(file).parts:
-                raise PackageError(f"{MANIFEST} names {file!r}, which is not in the package.")
             (copy / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(directory / file, copy / file)
         manifest = read_manifest(copy)

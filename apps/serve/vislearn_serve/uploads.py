@@ -130,7 +130,7 @@ async def generate(
         service.reserve(request, model, count)
         inputs = await service.work(READ, images.noise, model, count, seed, label)
         answers = await service.answers(model, inputs)
-        made = answers[model.manifest["shows"]]
+        made = answers[model.shows]
         return Response(await service.work(DRAW, images.grid, made), media_type="image/png")
 
 
