@@ -18,16 +18,6 @@ function fetched() {
 
 const fetchedFiles = {
   name: "fetched-files",
-  configureServer(server) {
-    const files = fetched();
-    server.middlewares.use((request, response, next) => {
-      const read = files[decodeURI(new URL(request.url, "http://page").pathname.slice(1))];
-      if (!read) return next();
-      if (request.url.endsWith(".js")) response.setHeader("Content-Type", "text/javascript");
-      if (request.url.endsWith(".wasm")) response.setHeader("Content-Type", "application/wasm");
-      response.end(read());
-    });
-  },
   generateBundle() {
     for (const [fileName, read] of Object.entries(fetched()))
       this.emitFile({ type: "asset", fileName, source: read() });
@@ -37,7 +27,6 @@ const fetchedFiles = {
 // The browser itself sees to it that nothing is fetched from elsewhere, and nothing sent there.
 const policy = {
   name: "policy",
-  apply: "build", // the development server writes styles and scripts into the page
   transformIndexHtml: () => [
     {
       tag: "meta",
@@ -45,7 +34,7 @@ const policy = {
         "http-equiv": "Content-Security-Policy",
         content:
           "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src blob:; " +
-          "media-src mediastream:",
+          "img-src 'self' blob:; media-src mediastream:",
       },
       injectTo: "head-prepend",
     },
@@ -54,6 +43,7 @@ const policy = {
 
 export default defineConfig({
   base: "./", // the built page may lie in any folder of a site
+  appType: "mpa", // what is missing is a 404, not the page
   plugins: [fetchedFiles, policy],
   build: { target: "es2022", assetsInlineLimit: 0 },
 });

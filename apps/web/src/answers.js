@@ -4,34 +4,14 @@ import { canvasOf } from "./picture.js";
 
 // As in vislearn.pictures: told apart with every kind of colour blindness, and dark below white.
 const COLOURS = ["#0072B2", "#D55E00", "#007A5A", "#A3487B", "#8A6100", "#2E6F95", "#5F6672"];
-const LONG_SIDE = 768; // pixels of the view
 const TOP = 5;
 const NUMBERS = 20;
-
-/**
- * Draws the part of a picture that the network gets.
- *
- * @returns {number} Pixels of the canvas for one of the network.
- */
-export function drawPicture(canvas, picture, { size: [height, width], box, inner }) {
-  const zoom = LONG_SIDE / Math.max(height, width);
-  canvas.width = Math.round(width * zoom);
-  canvas.height = Math.round(height * zoom);
-  const context = canvas.getContext("2d");
-  const [left, top, right, bottom] = box;
-  context.fillStyle = "rgb(114 114 114)";
-  context.fillRect(0, 0, canvas.width, canvas.height);
-  context.imageSmoothingEnabled = Math.max(right - left, bottom - top) > 128;
-  const filled = [0, 0, inner[1] * zoom, inner[0] * zoom];
-  context.drawImage(picture, left, top, right - left, bottom - top, ...filled);
-  return zoom;
-}
 
 /**
  * Shows the answers of a package.
  *
  * @param {HTMLElement} panel Where words and numbers go.
- * @param {{canvas: HTMLCanvasElement, zoom: number}|undefined} view The drawn picture, if any.
+ * @param {HTMLCanvasElement} view What the network gets, drawn large, if it gets a picture.
  * @param {object} manifest
  * @param {Object<string, TypedArray>} answers
  * @param {number} threshold Least score of the boxes that are shown.
@@ -40,9 +20,9 @@ export function showAnswers(panel, view, manifest, answers, threshold) {
   const { task, classes, shows } = manifest;
   if (shows) panel.replaceChildren(madePicture(shapeOf(manifest, shows), answers[shows]));
   else if (task === "classification") panel.replaceChildren(topClasses(classes, answers.scores));
-  else if (task === "detection") panel.replaceChildren(boxes(view, classes, answers, threshold));
+  else if (task === "detection") panel.replaceChildren(boxes(view, manifest, answers, threshold));
   else if (task === "semantic_segmentation")
-    panel.replaceChildren(mask(view, manifest, classes, answers.mask));
+    panel.replaceChildren(mask(view, manifest, answers.mask));
   else panel.replaceChildren(...Object.entries(answers).map((entry) => numbers(classes, ...entry)));
 }
 
@@ -55,9 +35,16 @@ function topClasses(classes, scores) {
   return bars(best.map((number) => ({ name: classes[number], share: scores[number] })));
 }
 
-function boxes({ canvas, zoom }, names, { boxes, scores, classes, count }, threshold) {
+/** Pixels of the view for one of the network. */
+function zoomOf(view, { inputs: [{ shape }] }) {
+  return Math.max(view.width, view.height) / Math.max(shape[1], shape[2]);
+}
+
+function boxes(view, manifest, { boxes, scores, classes, count }, threshold) {
+  const zoom = zoomOf(view, manifest);
+  const names = manifest.classes;
   const shown = [...scores.subarray(0, count[0]).keys()].filter((i) => scores[i] >= threshold);
-  const context = canvas.getContext("2d");
+  const context = view.getContext("2d");
   context.lineWidth = 4;
   context.font = "bold 20px system-ui, sans-serif";
   context.textBaseline = "top";
@@ -82,10 +69,12 @@ function boxes({ canvas, zoom }, names, { boxes, scores, classes, count }, thres
   );
 }
 
-function mask({ canvas, zoom }, manifest, classes, numbers) {
+function mask(view, manifest, numbers) {
+  const zoom = zoomOf(view, manifest);
+  const { classes } = manifest;
   const [height, width] = shapeOf(manifest, "mask");
   const [ownHeight, ownWidth] = manifest.inputs[0].shape.slice(1);
-  const context = canvas.getContext("2d");
+  const context = view.getContext("2d");
   const paints = classes.map((name, number) => {
     if (name === "background") return [0, 0, 0, 0];
     context.fillStyle = colour(number);

@@ -3,6 +3,7 @@
 const PAD_GREY = 114;
 // Pillow's fixed-point weights: 32 bits less 8 of the pixels and 2 for sums that overshoot.
 const PRECISION = 22;
+const STRIP = 256; // rows that are read at once: no canvas has to hold a whole photograph
 
 /**
  * Which part of a picture fills which part of the result.
@@ -39,20 +40,25 @@ function roundHalfEven(value) {
 /**
  * The pixels that the network gets: Pillow's bilinear filter, to the bit.
  *
- * @param {{data: Uint8Array, height: number, width: number, channels: number}} picture
+ * @param {{height: number, width: number, channels: number,
+ *     rows: function(number, number): Uint8Array}} picture `rows(top, count)` gives some of its
+ *     rows, `(count, width, channels)`.
  * @param {object} fit What `planFit` returned for it.
  * @returns {Uint8Array} `(height, width, channels)`
  */
-export function fitPixels({ data, height, width, channels }, { size, box, inner }) {
-  if (height === size[0] && width === size[1]) return data;
-  const columns = weights(width, box[0], box[2], inner[1]);
-  const rows = weights(height, box[1], box[3], inner[0]);
+export function fitPixels({ height, width, channels, rows }, { size, box, inner }) {
+  if (height === size[0] && width === size[1]) return rows(0, height);
+  const line = inner[1] * channels;
+  const narrow = new Uint8ClampedArray(height * line);
   // Pillow goes along the rows first, and rounds to 8 bits in between.
-  const narrow = mix(data, height, channels, columns);
-  const fitted = mix(narrow, 1, inner[1] * channels, rows);
+  const across = weights(width, box[0], box[2], inner[1]);
+  for (let top = 0; top < height; top += STRIP) {
+    const count = Math.min(STRIP, height - top);
+    narrow.set(mix(rows(top, count), count, channels, across), top * line);
+  }
+  const fitted = mix(narrow, 1, line, weights(height, box[1], box[3], inner[0]));
   if (inner[0] === size[0] && inner[1] === size[1]) return fitted;
   const padded = new Uint8Array(size[0] * size[1] * channels).fill(PAD_GREY);
-  const line = inner[1] * channels;
   for (let row = 0; row < inner[0]; row++)
     padded.set(fitted.subarray(row * line, (row + 1) * line), row * size[1] * channels);
   return padded;

@@ -1,12 +1,12 @@
 // The page: packages on one side, pictures and codes on the other, answers between them.
 
-import { drawPicture, showAnswers } from "./answers.js";
+import { showAnswers } from "./answers.js";
 import { startCamera } from "./camera.js";
 import { codeControls } from "./codes.js";
-import { FORMATS } from "./formats.js";
+import { FORMATS, pathOf } from "./formats.js";
 import { openPackage } from "./model.js";
 import { Pad } from "./pad.js";
-import { canvasOf, copy, decode, prepare } from "./picture.js";
+import { canvasOf } from "./picture.js";
 
 const TIMES = 20; // runs whose median is shown, less the first of them
 
@@ -14,11 +14,13 @@ const parts = [...document.querySelectorAll("[id]")];
 const page = Object.fromEntries(parts.map((part) => [part.id, part]));
 const pad = new Pad(page.pad, () => answerDrawing());
 let model; // the package that is open
-let read; // gives the content of its files
+let source; // its folder, if it lies beside the page, and what gives the content of its files
+let opening; // the newest attempt to open one
 let codes; // gives the inputs that are set, for a package that takes no pictures
+let round; // what is asked before one ends is not shown after it
 let shown; // what was asked and answered last
 let times = [];
-let stopCamera = () => {};
+let camera = new AbortController();
 
 // Packages.
 
@@ -26,42 +28,48 @@ async function start() {
   const response = await fetch("packages/index.json");
   const folders = response.ok ? await response.json() : [];
   for (const folder of folders) page.package.add(new Option(folder));
-  const wanted = decodeURIComponent(location.hash.slice(1));
-  if (folders.includes(wanted)) page.package.value = wanted;
-  if (folders.length) await usePackage();
-  else say("There are no packages here: open the folder of one, or drop it on this page.");
+  const hash = location.hash.slice(1);
+  const wanted = folders.find((folder) => hash === folder || hash === encodeURIComponent(folder));
+  if (wanted) page.package.value = wanted;
+  if (folders.length) return usePackage();
+  page.about.textContent = "";
+  say("There are no packages here: open the folder of one, or drop it on this page.");
 }
 
 /** Opens the package that is chosen in the list. */
 function usePackage() {
   const folder = page.package.value;
-  history.replaceState(null, "", `#${encodeURIComponent(folder)}`);
-  return use(async (name) => {
-    const response = await fetch(`packages/${folder}/${name}`);
-    if (!response.ok) throw new Error(`packages/${folder}/${name}: ${response.statusText}`);
+  const read = async (name) => {
+    const response = await fetch(`packages/${encodeURI(pathOf(folder))}/${name}`);
+    if (!response.ok) throw new Error(`${folder}/${name}: ${response.statusText}`);
     return response.arrayBuffer();
-  });
+  };
+  return use({ folder, read });
 }
 
 /** Opens a package from files that were chosen or dropped. */
-async function useFiles(files) {
-  const byName = Object.fromEntries([...files].map((file) => [file.name, file]));
-  await use(async (name) => {
+function useFiles(files) {
+  const byName = Object.fromEntries(files.map((file) => [file.name, file]));
+  const read = async (name) => {
     if (!byName[name]) throw new Error(`This is no exported package: there is no ${name}.`);
     return byName[name].arrayBuffer();
-  });
-  page.package.selectedIndex = -1;
+  };
+  return use({ read });
 }
 
-async function use(reader, format = "litert") {
-  stopCamera();
-  read = reader;
-  const opened = await openPackage(reader, format);
-  if (read !== reader) return opened.delete(); // another was chosen meanwhile
-  await inTurn(() => {
-    model?.delete();
-    [model, shown, times] = [opened, undefined, []];
-  });
+async function use(from, format = "litert") {
+  const own = (opening = {});
+  let opened;
+  try {
+    opened = await openPackage(from.read, format);
+  } catch (error) {
+    if (own !== opening) return; // another was chosen meanwhile
+    showChosen();
+    throw error;
+  }
+  if (own !== opening) return opened.delete();
+  model?.delete(); // without waiting for what it does
+  [model, source, shown, times] = [opened, from, undefined, []];
   describe();
   await reset();
   if (!model.pictureShape) {
@@ -80,14 +88,24 @@ function describe() {
   const formats = Object.keys(FORMATS).filter((format) => files[FORMATS[format]]);
   const options = formats.map((format) => new Option(format.replace("_", " "), format));
   page.format.replaceChildren(...options);
-  page.format.value = model.format;
   page.format.hidden = formats.length < 2;
+  page.main.hidden = false;
+  showChosen();
+  history.replaceState(null, "", `#${encodeURIComponent(source.folder ?? "")}`);
+}
+
+/** Has the lists say what is open, whatever was chosen in them. */
+function showChosen() {
+  page.package.value = source?.folder ?? "";
+  page.format.value = model?.format ?? "";
+  if (!model) page.about.textContent = "No package is open.";
 }
 
 // What goes in.
 
 /** Clears what belongs to the package before, and shows the inputs that this one takes. */
 function reset() {
+  round = {};
   const takes = model.pictureShape;
   page.modes.hidden = !takes;
   page.found.replaceChildren();
@@ -102,36 +120,38 @@ function reset() {
 
 /** Shows one of the panels, `draw`, `picture`, `camera` or `codes`. */
 async function choose(mode) {
-  stopCamera();
+  camera.abort();
   for (const panel of document.querySelectorAll(".panel")) panel.hidden = panel.id !== mode;
   for (const button of page.modes.querySelectorAll("input")) button.checked = button.value === mode;
-  page.view.hidden = mode === "draw" || !shown?.picture;
+  page.view.hidden = mode === "draw" || !shown?.view;
+  // Nobody can listen to as many answers as the camera gets.
+  page.found.ariaLive = mode === "camera" ? "off" : "polite";
   if (mode === "draw") await answerDrawing();
-  if (mode === "camera") {
-    const stop = await startCamera(page.video, (video) =>
-      answerPicture(copy(video, video.videoWidth, video.videoHeight)),
+  if (mode === "camera") await answerCamera();
+}
+
+async function answerCamera() {
+  camera = new AbortController();
+  try {
+    await startCamera(page.video, camera.signal, async (video) =>
+      answer({ picture: await createImageBitmap(video) }),
     );
-    if (page.camera.hidden) return stop(); // something else was chosen meanwhile
-    stopCamera = stop;
+  } catch (error) {
+    await choose("picture");
+    throw error;
   }
 }
 
 async function answerFile(file) {
-  const picture = await decode(file);
-  if (!model?.pictureShape) throw new Error("This package takes no pictures.");
+  if (!model) throw new Error("Open a package first.");
+  if (!model.pictureShape) throw new Error("This package takes no pictures.");
   await choose("picture");
-  await answerPicture(picture);
+  await answer({ picture: file });
 }
 
 function answerDrawing() {
   const picture = pad.picture(model.pictureShape[0]);
-  if (picture) return answerPicture(picture);
-}
-
-function answerPicture(picture) {
-  const input = model.manifest.inputs[0];
-  const { pixels, fit } = prepare(picture, model.pictureShape, input.resize);
-  return answer({ inputs: { image: pixels }, picture, fit });
+  if (picture) return answer({ picture });
 }
 
 function answerCodes() {
@@ -143,38 +163,40 @@ function answerCodes() {
 let running = Promise.resolve();
 let waiting; // what is asked while another question is answered; only the newest counts
 
-/** Calls `next` when everything before is done, or has failed. */
-function inTurn(next) {
-  running = running.catch(() => {}).then(next);
+/** Has the network answer for a `picture`, or for `inputs`, and shows what it answers. */
+function answer(asked) {
+  const idle = !waiting;
+  waiting = { ...asked, model, round };
+  if (idle) running = running.catch(() => {}).then(run);
   return running;
 }
 
-/** Runs the network on what is asked, and shows what it answers. */
-function answer(asked) {
-  const idle = !waiting;
-  waiting = { ...asked, model };
-  return idle ? inTurn(run) : running;
-}
-
 async function run() {
-  const asked = waiting;
+  const { picture, model, round: own, ...asked } = waiting;
   waiting = undefined;
-  if (asked.model !== model) return; // another package was opened meanwhile
-  const { answers, milliseconds } = await model.run(asked.inputs);
-  times = [...times, milliseconds].slice(-TIMES);
-  shown = { ...asked, answers };
-  show();
+  try {
+    const { pixels, view } = picture ? await model.prepare(picture) : {};
+    const inputs = asked.inputs ?? { image: pixels };
+    const { answers, milliseconds } = await model.run(inputs);
+    if (own !== round) return;
+    times = [...times, milliseconds].slice(-TIMES);
+    shown?.view?.close();
+    shown = { inputs, view, answers };
+    show();
+  } catch (error) {
+    if (own === round) throw error; // else another package was opened, which ended this one
+  }
 }
 
 function show() {
-  const { picture, fit, inputs, answers } = shown;
-  let view;
-  page.view.hidden = !picture || !page.draw.hidden;
-  if (picture) {
-    view = { canvas: page.view, zoom: drawPicture(page.view, picture, fit) };
+  const { inputs, view, answers } = shown;
+  page.view.hidden = !view || !page.draw.hidden;
+  if (view) {
+    Object.assign(page.view, { width: view.width, height: view.height });
+    page.view.getContext("2d").drawImage(view, 0, 0);
     showSeen(inputs.image);
   }
-  showAnswers(page.found, view, model.manifest, answers, page.threshold.valueAsNumber);
+  showAnswers(page.found, page.view, model.manifest, answers, page.threshold.valueAsNumber);
   page.view.ariaLabel = `The picture with its answer: ${page.found.textContent}`;
   page.time.textContent = latency();
   page.save.hidden = false;
@@ -236,17 +258,24 @@ async function droppedFiles(transfer) {
   return Promise.all(files.map((file) => new Promise((done, failed) => file.file(done, failed))));
 }
 
+/** The files that were chosen; cleared, so that the same ones can be chosen again. */
+function taken(input) {
+  const files = [...input.files];
+  input.value = "";
+  return files;
+}
+
 on(page.package, "change", usePackage);
-on(page.format, "change", () => use(read, page.format.value));
+on(page.format, "change", () => use(source, page.format.value));
 on(page.open, "click", () => page.folder.click());
-on(page.folder, "change", () => useFiles(page.folder.files));
+on(page.folder, "change", () => useFiles(taken(page.folder)));
 on(page.modes, "change", (event) => choose(event.target.value));
 on(page.clear, "click", () => {
   pad.clear();
   shown = undefined;
   return reset();
 });
-on(page.file, "change", () => page.file.files.length && answerFile(page.file.files[0]));
+on(page.file, "change", () => answerFile(taken(page.file)[0]));
 on(page.stop, "click", () => choose("picture"));
 on(page.threshold, "input", () => {
   page.threshold.nextElementSibling.textContent = page.threshold.valueAsNumber.toFixed(2);

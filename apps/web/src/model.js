@@ -2,6 +2,7 @@
 
 import { fixBatch } from "./fixed_batch.js";
 import { FORMATS } from "./formats.js";
+import { checkPixels } from "./picture.js";
 // Inside the page, so that the page's policy holds for it, too.
 import RuntimeWorker from "./worker.js?worker&inline";
 
@@ -61,6 +62,7 @@ class Runtime {
   #worker = new RuntimeWorker();
   #asked = new Map(); // by number, what settles the promise of a task
   #count = 0;
+  #end; // why it does nothing more
 
   constructor() {
     this.#worker.onmessage = ({ data: { id, value, problem } }) => {
@@ -74,6 +76,7 @@ class Runtime {
 
   do(task, given, moved = []) {
     return new Promise((resolve, reject) => {
+      if (this.#end) throw this.#end;
       const id = this.#count++;
       this.#asked.set(id, { resolve, reject });
       this.#worker.postMessage({ id, task, given }, moved);
@@ -86,7 +89,8 @@ class Runtime {
   }
 
   #fail(problem) {
-    for (const { reject } of this.#asked.values()) reject(new Error(problem));
+    this.#end ??= new Error(problem);
+    for (const { reject } of this.#asked.values()) reject(this.#end);
     this.#asked.clear();
   }
 }
@@ -109,6 +113,20 @@ class Model {
   }
 
   /**
+   * Brings a picture to what the network gets.
+   *
+   * @param {File|ImageBitmap|ImageData} picture A bitmap can't be used after it.
+   * @returns {Promise<{pixels: Uint8Array, view: ImageBitmap}>} The input, and what it shows.
+   * @throws {Error} If it is no picture, or too large a one.
+   */
+  async prepare(picture) {
+    if (picture instanceof Blob) await checkPixels(picture);
+    const moved = picture instanceof ImageBitmap ? [picture] : [];
+    const mode = this.manifest.inputs[0].resize;
+    return this.#runtime.do("prepare", { picture, shape: this.pictureShape, mode }, moved);
+  }
+
+  /**
    * Answers for one example.
    *
    * @param {Object<string, TypedArray>} inputs By name, without the batch axis.
@@ -123,6 +141,7 @@ class Model {
     return this.#runtime.do("run", { inputs: Object.fromEntries(given) });
   }
 
+  /** Ends it, whatever it does: what it was asked fails. */
   delete() {
     this.#runtime.end();
   }

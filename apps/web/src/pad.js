@@ -1,7 +1,5 @@
 // A black square to write a digit on, in white, as the digits of the data sets are.
 
-import { copy } from "./picture.js";
-
 /**
  * @param {HTMLCanvasElement} canvas
  * @param {function()} changed Called after each stroke, and while one is drawn.
@@ -46,7 +44,7 @@ export class Pad {
    * MNIST leaves 4 of 28 pixels free at each edge; digits of 8 pixels fill the picture.
    *
    * @param {number} side Pixels of a side of the network's input.
-   * @returns {HTMLCanvasElement|undefined} Undefined while nothing is drawn.
+   * @returns {ImageData|undefined} Undefined while nothing is drawn.
    */
   picture(side) {
     const { width, height } = this.#canvas;
@@ -62,6 +60,9 @@ export class Pad {
     const free = side < 16 ? 0 : 4 / 28;
     const size = Math.ceil(Math.max(right - left, bottom - top) / (1 - 2 * free));
     const start = (from, to) => Math.round((from + to - size) / 2);
-    return copy(this.#canvas, size, size, start(left, right), start(top, bottom), "black");
+    const square = new OffscreenCanvas(size, size).getContext("2d", { willReadFrequently: true });
+    square.fillRect(0, 0, size, size); // may reach beyond the pad, and is black
+    square.drawImage(this.#canvas, -start(left, right), -start(top, bottom));
+    return square.getImageData(0, 0, size, size);
   }
 }

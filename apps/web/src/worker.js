@@ -1,6 +1,7 @@
-// Runs one LiteRT file away from the page, which stays alive however long an answer takes.
+// Prepares pictures and runs one LiteRT file away from the page, which stays alive meanwhile.
 
 import { loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";
+import { preparePicture } from "./prepare.js";
 
 let compiled;
 
@@ -11,6 +12,10 @@ const tasks = {
     self.Module = { locateFile: (name) => wasm + name };
     await loadLiteRt(wasm);
     compiled = await loadAndCompile(new Uint8Array(content), { accelerator: "wasm" });
+  },
+
+  prepare({ picture, shape, mode }) {
+    return preparePicture(picture, shape, mode);
   },
 
   /** Answers for `inputs`, by name `{values, shape}`; and the milliseconds that it took. */
@@ -30,7 +35,9 @@ const tasks = {
 
 self.onmessage = async ({ data: { id, task, given } }) => {
   try {
-    self.postMessage({ id, value: await tasks[task](given) });
+    const value = await tasks[task](given);
+    const moved = Object.values(value ?? {}).filter((part) => part instanceof ImageBitmap);
+    self.postMessage({ id, value }, moved);
   } catch (error) {
     self.postMessage({ id, problem: error.message });
   }
