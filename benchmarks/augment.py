@@ -97,7 +97,8 @@ def readers(name: str, augmentation, size: int, batch: int) -> dict[str, Callabl
 
         def augmented(number, images):
             seed = tf.stack([number, 0])
-            return chosen({"images": images, "labels": labels, "seed": seed})["images"]
+            found = chosen({"images": images, "labels": labels, "seed": seed})["images"]
+            return tf.cast(found, tf.float32)  # What a network takes, and Keras's layers give.
 
         return lambda: batches().map(augmented, 2).prefetch(2)
 

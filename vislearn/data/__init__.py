@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = attach(
         "ImageError": "images",
         "image_header": "images",
         "fit_image": "images",
+        "fitted_preprocessing": "pixels",
         "load_dataset": "loading",
         "read_image": "images",
     },
