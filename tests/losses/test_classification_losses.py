@@ -1,5 +1,8 @@
 """Losses of classifiers against float64 NumPy, their slopes against differences of it."""
 
+import re
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +10,7 @@ from keras import ops
 
 from vislearn import backend
 from vislearn.losses import ClassificationLoss
+from vislearn.losses.boxes import BOX_LOSSES
 from vislearn.losses.classification import FORMULAS, OF_DISTRIBUTIONS, OF_SIGNS
 
 
@@ -282,3 +286,10 @@ def test_comes_back_from_its_configuration():
     again = ClassificationLoss.from_config(smoothed.get_config())
     labels, outputs = batch()
     assert float(again(labels, outputs)) == float(smoothed(labels, outputs))
+
+
+def test_the_page_of_losses_names_them_all():
+    page = (Path(__file__).parents[2] / "docs" / "losses.md").read_text()
+    rows = re.findall(r"^\| `(\w+)`", page, re.MULTILINE)
+    named = [*FORMULAS, *BOX_LOSSES, "smooth_l1", "distribution_focal_loss"]
+    assert sorted(rows[: len(named)]) == sorted(named)
