@@ -32,6 +32,7 @@ def test_info_counts_what_is_there(run):
     assert status == 0
     assert facts["counts"] == {"train": 1259, "validation": 179, "test": 359}
     assert facts["own_sizes"] == {"8x8": 1797} and not facts["flips"]
+    assert 70 < facts["preprocessing"]["mean"][0] < 85
     for split, count in facts["counts"].items():
         assert sum(figures[split] for figures in facts["contents"].values()) == count
 

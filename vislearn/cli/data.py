@@ -103,7 +103,8 @@ def info(
 ) -> None:
     """Count what a data set holds: images, sizes, classes, files that can't be used.
 
-    Every file is decoded, which is its check.
+    Every file is decoded, which is its check. --json also has the means and deviations of the
+    training pixels, which a network scales by with --option preprocessing=...
 
     vislearn data info photos
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from vislearn.data.dataset import Dataset
+from vislearn.data.pixels import fitted_preprocessing
 
 
 def summarize(dataset: Dataset) -> dict[str, Any]:
@@ -13,7 +14,8 @@ def summarize(dataset: Dataset) -> dict[str, Any]:
     Returns:
         `source`, `task`, `image_shape`, `counts` (images by split), `own_sizes` (images by the
         size of their files, `"HEIGHTxWIDTH"`, the most frequent first), `contents` (see
-        `_contents`), `keypoints`, `flips`, `skipped` (file and reason) and `notes`.
+        `_contents`), `preprocessing` (see `fitted_preprocessing`), `keypoints`, `flips`, `skipped`
+        (file and reason) and `notes`.
     """
     info = dataset.info
     sizes, numbers = np.unique(dataset.own_sizes("all"), axis=0, return_counts=True)
@@ -26,6 +28,7 @@ def summarize(dataset: Dataset) -> dict[str, Any]:
         "counts": info.counts,
         "own_sizes": own_sizes,
         "contents": _contents(dataset),
+        "preprocessing": fitted_preprocessing(dataset),
         "keypoints": [*info.keypoints],
         "flips": info.flips,
         "skipped": [{"file": name, "reason": reason} for name, reason in info.skipped],
