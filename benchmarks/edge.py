@@ -21,14 +21,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from vislearn.export.probe import peak_bytes
+
 FOLDER = Path(__file__).parents[1] / "apps" / "edge"
-
-
-def resident(process: subprocess.Popen) -> float:
-    """Largest resident memory of a process so far, in MB."""
-    status = Path(f"/proc/{process.pid}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024 / 1e6
 
 
 def follow(command: list, first: bytes, each: bytes, images: int) -> dict[str, float]:
@@ -44,7 +39,7 @@ def follow(command: list, first: bytes, each: bytes, images: int) -> dict[str, f
         process.stdin.write(first)
         process.stdin.flush()
         line = process.stdout.readline()
-        found = {"start_s": time.perf_counter() - start, "memory_mb": resident(process)}
+        found = {"start_s": time.perf_counter() - start, "memory_mb": peak_bytes(process.pid) / 1e6}
         assert b"class_id" in line or b"label" in line, line
         start = time.perf_counter()
         for _ in range(images):

@@ -9,87 +9,68 @@ package, nothing of vislearn: copy both.
     find photos -name '*.png' | python vislearn_edge.py PACKAGE --stdin paths
     python vislearn_edge.py PACKAGE --benchmark 200 --threads 2
 
-Each image gives a line on stdout, in the order of the images; one that can't be read gives
+Each image gives a line on stdout, in the order of the images; one that has no answer gives
 `{"image": ..., "error": ...}`, and the exit status is 1 at the end. How fast it went is told on
 stderr. Boxes are in pixels of the image as it came, whatever size the network takes.
 """
 
 import argparse
+import contextlib
 import hashlib
 import io
+import itertools
 import json
 import os
-import struct
+import re
 import sys
 import time
+import timeit
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import (
-    BmpImagePlugin,
-    GifImagePlugin,
-    Image,
-    ImageOps,
-    JpegImagePlugin,
-    PngImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import Image, ImageOps
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
 FORMAT_VERSION = 2  # of model.json
-# Imported by name: else Pillow would load all of its 40 formats at the first image.
-FORMATS = [
-    plugin.format
-    for plugin in (
-        JpegImagePlugin.JpegImageFile,
-        PngImagePlugin.PngImageFile,
-        BmpImagePlugin.BmpImageFile,
-        GifImagePlugin.GifImageFile,
-        WebPImagePlugin.WebPImageFile,
-    )
-]
+Source = Path | bytes | Image.Image | ValueError  # of an image, or why there is none
+JPEG, PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"  # how they start
+AFTER_SCAN = re.compile(b"\xff[^\x00\xff\xd0-\xd7]|" + PNG)  # of a JPEG
+# What reads which files. `Image.open` would load all of Pillow's 40 formats at the first image.
+FORMATS = (
+    *((JPEG, JpegImageFile), (PNG, PngImageFile), (b"BM", BmpImageFile)),
+    *((b"GIF8[79]a", GifImageFile), (b"(?s)RIFF....WEBP", WebPImageFile)),
+)
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 MAX_PIXELS = 100_000_000  # 300 MB when decoded
+MAX_BYTES = 64 << 20  # of an image in a stream
 PAD_GREY = 114  # what fills the rest of an image that is fitted with "pad"
-Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit warns below ours.
-# What Pillow raises for damaged files.
-DAMAGE = (
-    *(OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError),
-    *(struct.error, zlib.error),
-)
-
 # Of classes and boxes; the same as in the pictures of vislearn.
 COLOURS = ("#0072B2", "#D55E00", "#007A5A", "#A3487B", "#8A6100", "#2E6F95", "#5F6672")
-SMALLEST_PICTURE = 320  # Smaller ones are enlarged before they are drawn on.
-
-
-# The package.
 
 
 class Package:
-    """A package, checked and loaded.
-
-    Attributes:
-        task: Such as `"classification"`.
-        classes: Names of the classes, in the order of their numbers.
-        shape: `(height, width, channels)` of the input.
-        resize: How images are fitted to it.
+    """A package, checked and loaded: its task, its classes in the order of their numbers, the
+    `(height, width, channels)` of its input, and how images are fitted to that (`resize`).
     """
 
     def __init__(self, folder: Path, format: str, threads: int):
-        manifest = read_manifest(folder)
-        self.task: str = manifest["task"]
-        self.classes: list[str] = manifest["classes"]
-        inputs = manifest["inputs"]
-        if [item["name"] for item in inputs] != ["image"]:
-            names = [item["name"] for item in inputs]
-            raise ValueError(f"{folder} takes {names}, no images.")
-        self.shape = tuple(inputs[0]["shape"][1:])
-        self.resize: str = inputs[0]["resize"]
+        manifest, path = read_manifest(folder), folder / "model.json"
+        self.task, self.classes = manifest["task"], manifest["classes"]
+        inputs = {item["name"]: item for item in manifest["inputs"]}
+        if [*inputs] != ["image"]:
+            raise ValueError(f"{folder} takes {[*inputs]}, no images.")
+        check(path, inputs["image"], shape=list, resize=str)
+        self.shape, self.resize = tuple(inputs["image"]["shape"][1:]), inputs["image"]["resize"]
+        if len(self.shape) != 3 or self.resize not in ("crop", "stretch", "pad"):
+            raise ValueError(f"{path} is damaged: shape {self.shape}, resize {self.resize!r}.")
         self._batch: int = manifest.get("batch") or 1  # of a file that takes no other
-        files = {item["format"]: item["file"] for item in manifest["formats"]}
-        files = {name: file for name, file in files.items() if file.endswith(".tflite")}
+        files = {i["format"]: i["file"] for i in manifest["formats"] if ".tflite" in i["file"]}
         if format not in files:
             raise ValueError(f"--format {format!r} is not in {folder}: it holds {[*files]}.")
         for name in ("labels.txt", files[format]):
@@ -113,35 +94,55 @@ def read_manifest(folder: Path) -> dict:
     path = folder / "model.json"
     if not path.is_file():
         raise ValueError(f"{folder} is no exported package: it holds no model.json.")
-    manifest = json.loads(path.read_text(encoding="utf-8"))
-    version = manifest.get("format_version")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # broken JSON, or no UTF-8
+        raise ValueError(f"{path} is damaged: {error}.") from error
+    version = manifest.get("format_version") if isinstance(manifest, dict) else None
     if version != FORMAT_VERSION:
         raise ValueError(f"{path} has format_version={version!r}; this reads {FORMAT_VERSION}.")
+    check(path, manifest, task=str, classes=list, inputs=list, formats=list, files=dict)
+    for item in manifest["inputs"]:
+        check(path, item, name=str)
+    for item in manifest["formats"]:
+        check(path, item, format=str, file=str)
     return manifest
+
+
+def check(path: Path, item, **fields: type) -> None:
+    """Raises ValueError if a part of the manifest lacks a field, or has one of another type."""
+    for name, kind in fields.items():
+        if not isinstance(item, dict) or not isinstance(item.get(name), kind):
+            raise ValueError(f"{path} is damaged: {name!r} is missing, or no {kind.__name__}.")
 
 
 def check_hash(folder: Path, name: str, files: dict) -> None:
     """Raises ValueError if a file is missing or not the one that was exported."""
     if not (folder / name).is_file():
         raise ValueError(f"{folder} is damaged: {name} is missing.")
+    check(folder / "model.json", files.get(name), sha256=str)
     with open(folder / name, "rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != files.get(name, {}).get("sha256"):
+    if found != files[name]["sha256"]:
         raise ValueError(f"{folder} is damaged: {name} has not the sha256 that model.json states.")
 
 
-# From a file to the pixels that the network takes, as in training.
-
-
-def decode(source, channels: int) -> Image.Image:
-    """The image upright, 8 bits a channel, on white; grey for one channel, else RGB.
-
-    Raises:
-        One of `DAMAGE`: If it is no image, too large or damaged.
-    """
-    image = Image.open(source, formats=FORMATS)
-    if image.width * image.height > MAX_PIXELS:
-        raise ValueError(f"{image.width} x {image.height} pixels are more than {MAX_PIXELS:,}.")
+def decode(source: Source, channels: int) -> Image.Image:
+    """The image upright, 8 bits a channel, on white; grey for one channel, else RGB."""
+    if isinstance(source, ValueError):
+        raise source
+    if isinstance(source, Image.Image):
+        return source.convert("L" if channels == 1 else "RGB")
+    data = source.read_bytes() if isinstance(source, Path) else source
+    plugin = next((plugin for magic, plugin in FORMATS if re.match(magic, data)), None)
+    if plugin is None:
+        raise ValueError("it is no JPEG, PNG, BMP, GIF or WebP image.")
+    # That of WebP takes memory for the whole picture when it is made.
+    image = None if plugin is WebPImageFile else plugin(io.BytesIO(data))
+    width, height = image.size if image else webp_size(data)
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"{width} x {height} pixels are more than {MAX_PIXELS:,}.")
+    image = image or plugin(io.BytesIO(data))
     image.load()
     ImageOps.exif_transpose(image, in_place=True)
     if image.mode.startswith("I"):  # 16 bits; 65535 / 255 = 257, rounded to nearest
@@ -154,13 +155,20 @@ def decode(source, channels: int) -> Image.Image:
     return image.convert("L" if channels == 1 else "RGB")
 
 
-class Fitted:
-    """An image brought to the size of the input, and the way back to its own pixels.
+def webp_size(data: bytes) -> tuple[int, int]:
+    """`(width, height)` from the first 30 bytes of a WebP file (RFC 9649, sections 2.5 to 2.7)."""
+    if data[12:16] == b"VP8X":  # extended: 24 bits each, less one
+        return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
+    if data[12:16] == b"VP8L":  # lossless: 14 bits each, less one
+        bits = int.from_bytes(data[21:25], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    bits = int.from_bytes(data[26:30], "little")  # lossy: 14 bits of 16 each
+    return bits & 0x3FFF, bits >> 16 & 0x3FFF
 
-    Attributes:
-        pixels: uint8 `(height, width, channels)`.
-        box: `(left, top, right, bottom)` of the part of the image that was taken.
-        inner: `(height, width)` of what it fills, from the upper left corner on.
+
+class Fitted:
+    """The `pixels` of an image brought to the size of the input, and the way back to its own: `box`
+    `(left, top, right, bottom)` of it fills `inner` `(height, width)`, from the upper left corner.
     """
 
     def __init__(self, image: Image.Image, shape: tuple[int, int, int], mode: str):
@@ -174,13 +182,10 @@ class Fitted:
         elif mode == "pad":  # Keep all of the image, and fill the rest.
             scale = min(height / image.height, width / image.width)
             self.inner = max(round(image.height * scale), 1), max(round(image.width * scale), 1)
-        fitted = image
-        if image.size != (width, height):
-            fitted = image.resize(self.inner[::-1], Image.Resampling.BILINEAR, box=self.box)
+        fitted = image.resize(self.inner[::-1], Image.Resampling.BILINEAR, box=self.box)
+        fitted = np.asarray(fitted).reshape(*self.inner, channels)
         self.pixels = np.full(shape, PAD_GREY, np.uint8)
-        self.pixels[: self.inner[0], : self.inner[1]] = np.asarray(fitted).reshape(
-            *self.inner, channels
-        )
+        self.pixels[: self.inner[0], : self.inner[1]] = fitted
 
     def to_image(self, boxes: np.ndarray) -> np.ndarray:
         """Boxes `(n, 4)`, x1, y1, x2, y2, from pixels of the input to those of the image."""
@@ -189,49 +194,39 @@ class Fitted:
         return boxes * scale + np.array([left, top, left, top])
 
 
-# From outputs to words.
-
-
 def describe(package: Package, outputs: dict, fitted: Fitted, top: int, score: float) -> dict:
     """The answer for one image as JSON values, each task in its own words."""
     names = package.classes
     if package.task == "classification":
-        scores = outputs["scores"]
-        best = np.argsort(-scores, kind="stable")[:top]
-        ranked = {names[number]: float(scores[number]) for number in best}
-        return {"label": names[best[0]], "score": float(scores[best[0]]), "top": ranked}
+        best = ranked(names, outputs["scores"], top)
+        label = next(iter(best))
+        return {"label": label, "score": best[label], "top": best}
     if package.task == "detection":
         count = int(np.count_nonzero(outputs["scores"][: outputs["count"]] >= score))
         boxes = fitted.to_image(outputs["boxes"][:count]).round(2).tolist()
         rows = zip(outputs["classes"], outputs["scores"], boxes, strict=False)
-        return {
-            "objects": [
-                {"label": names[number], "score": float(sure), "box": box}
-                for number, sure, box in rows
-            ]
-        }
+        return {"objects": [{"label": names[n], "score": float(s), "box": b} for n, s, b in rows]}
     if package.task == "semantic_segmentation":
-        mask = outputs["mask"]
-        shares = np.bincount(mask.ravel(), minlength=len(names)) / mask.size
-        best = np.argsort(-shares, kind="stable")[:top]
-        ranked = {names[number]: float(shares[number]) for number in best if shares[number] > 0}
-        return {"shares": ranked, "mean_confidence": float(outputs["confidence"].mean())}
+        shares = np.bincount(outputs["mask"].ravel(), minlength=len(names)) / outputs["mask"].size
+        best = {name: share for name, share in ranked(names, shares, top).items() if share > 0}
+        return {"shares": best, "mean_confidence": float(outputs["confidence"].mean())}
     if package.task == "regression":
         return {"values": dict(zip(names, outputs["values"].tolist(), strict=True))}
     return {name: value.tolist() for name, value in outputs.items()}
 
 
-# Pictures with answers.
+def ranked(names: list[str], values: np.ndarray, top: int) -> dict[str, float]:
+    best = np.argsort(-values, kind="stable")[:top]
+    return {names[number]: float(values[number]) for number in best}
 
 
 def draw(package: Package, image: Image.Image, fitted: Fitted, outputs: dict, answer: dict):
     """The image with boxes, the mask or the answer in words on it; small ones enlarged."""
     from PIL import ImageDraw, ImageFont
 
-    scale = max(1, round(SMALLEST_PICTURE / max(image.size)))
-    size = (image.width * scale, image.height * scale)
-    picture = image.convert("RGB").resize(size, Image.Resampling.NEAREST)
-    font = ImageFont.load_default(size=max(13, max(size) // 40))
+    scale = max(1, round(320 / max(image.size)))
+    picture = ImageOps.scale(image.convert("RGB"), scale, Image.Resampling.NEAREST)
+    font = ImageFont.load_default(size=max(13, max(picture.size) // 40))
     if package.task == "semantic_segmentation":
         lay_over(picture, package, outputs["mask"], fitted, scale)
     canvas = ImageDraw.Draw(picture)
@@ -257,9 +252,8 @@ def words(package: Package, answer: dict) -> list[tuple[str, str]]:
 
 def colour_of(package: Package, name: str) -> str:
     """The colour of a class; black of the background, which is not coloured."""
-    if name == "background":
-        return "#1F2328"
-    return COLOURS[package.classes.index(name) % len(COLOURS)]
+    number = package.classes.index(name)
+    return "#1F2328" if name == "background" else COLOURS[number % len(COLOURS)]
 
 
 def flag(canvas, left: float, bottom: float, text: str, colour: str, font) -> None:
@@ -271,42 +265,33 @@ def flag(canvas, left: float, bottom: float, text: str, colour: str, font) -> No
 
 
 def lay_over(picture, package: Package, mask: np.ndarray, fitted: Fitted, scale: int) -> None:
-    """Colours the classes of a mask where they lie in the picture; "background" stays clear.
-
-    A mask that is smaller than the input (valid convolutions) is that of its centre.
-    """
-    height, width = package.shape[:2]
-    top, left = (height - mask.shape[0]) // 2, (width - mask.shape[1]) // 2
-    whole = np.full((height, width), -1)
+    """Colours the classes of a mask where they lie in the picture; "background" stays clear."""
+    # A mask that is smaller than the input (valid convolutions) is that of its centre.
+    whole = np.full(package.shape[:2], -1)
+    top, left = np.subtract(whole.shape, mask.shape) // 2
     whole[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
     whole = whole[: fitted.inner[0], : fitted.inner[1]]
     colours = np.zeros((*whole.shape, 4), np.uint8)
     for number, name in enumerate(package.classes):
         if name != "background":
-            rgb = bytes.fromhex(colour_of(package, name)[1:])
-            colours[whole == number] = (*rgb, 150)
-    box = [round(value * scale) for value in fitted.box]
-    size = (box[2] - box[0], box[3] - box[1])
-    layer = Image.fromarray(colours).resize(size, Image.Resampling.NEAREST)
-    picture.paste(layer.convert("RGB"), (box[0], box[1]), layer.getchannel("A"))
+            colours[whole == number] = (*bytes.fromhex(colour_of(package, name)[1:]), 150)
+    left, top, right, bottom = (round(value * scale) for value in fitted.box)
+    layer = Image.fromarray(colours).resize((right - left, bottom - top), Image.Resampling.NEAREST)
+    picture.paste(layer.convert("RGB"), (left, top), layer.getchannel("A"))
 
 
-# Where images come from: pairs of a name and what `decode` takes, or an image.
-
-
-def from_paths(paths) -> Iterator[tuple[str, Path]]:
+def from_paths(paths) -> Iterator[tuple[str, Source]]:
     """The files that are named, and the images in the folders that are named, sorted."""
     for path in map(Path, paths):
-        if not path.is_dir():
-            yield str(path), path
-        else:
-            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
-            if not inside:
-                raise ValueError(f"{path} holds no image; images end in {', '.join(SUFFIXES)}.")
-            yield from ((str(file), file) for file in inside)
+        files = [path]
+        if path.is_dir():
+            files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+        if not files:
+            raise ValueError(f"{path} holds no image; images end in {', '.join(SUFFIXES)}.")
+        yield from ((str(file), file) for file in files)
 
 
-def from_camera(source: str) -> Iterator[tuple[str, Image.Image]]:
+def from_camera(source: str) -> Iterator[tuple[str, Source]]:
     """Frames of a camera by its number, or of a film by its path or address, until it ends."""
     try:
         import cv2
@@ -315,86 +300,117 @@ def from_camera(source: str) -> Iterator[tuple[str, Image.Image]]:
     capture = cv2.VideoCapture(int(source) if source.isdecimal() else source)
     if not capture.isOpened():
         raise ValueError(f"--camera {source!r} can't be opened.")
-    count = 0
-    while (frame := capture.read())[0]:
-        yield f"camera {source} frame {count}", Image.fromarray(frame[1][:, :, ::-1])  # from BGR
-        count += 1
-    capture.release()
+    try:
+        for count, (_, frame) in enumerate(iter(capture.read, (False, None))):
+            yield f"camera {source} frame {count}", Image.fromarray(frame[:, :, ::-1])  # from BGR
+    finally:
+        capture.release()
 
 
-def from_stream(stream: io.BufferedReader) -> Iterator[tuple[str, io.BytesIO]]:
-    """The JPEG and PNG files that follow each other in a stream without anything between them."""
-    count = 0
-    while head := stream.read(2):
-        if head == b"\xff\xd8":
-            rest = rest_of_jpeg(stream)
-        elif head == b"\x89P":
-            rest = rest_of_png(stream)
-        else:
-            raise ValueError(f"stdin image {count} starts with {head.hex()}: no JPEG and no PNG.")
-        yield f"stdin image {count}", io.BytesIO(head + rest)
-        count += 1
+def from_stream(stream: io.BufferedReader) -> Iterator[tuple[str, Source]]:
+    """The JPEG and PNG files that follow each other in a stream, and an error for each lost one."""
+    incoming, count = Incoming(stream), itertools.count()
+    while incoming.data or stream.peek():
+        name = f"stdin image {next(count)}"
+        try:
+            yield name, incoming.image()
+        except ValueError as error:
+            yield name, error
+            incoming.skip()
 
 
-def rest_of_jpeg(stream: io.BufferedReader) -> bytes:
-    """What follows FFD8, up to the end of the image (ITU-T T.81, annex B) or of the stream.
-
-    An FFD9 may also stand inside a segment, as in a thumbnail: segments are skipped by length.
+class Incoming:
+    """What has come of a stream and is not used yet, from the start of an image on: `data`. So many
+    bytes as `sound` says belong to this image; if it is damaged, the next one starts later.
     """
-    data = bytearray()
-    while chunk := stream.peek():
-        place = chunk.find(b"\xff")
-        data += stream.read(len(chunk) if place < 0 else place + 1)
-        if place < 0:
-            continue
-        marker = stream.read(1)
-        while marker == b"\xff":  # fill bytes
-            data += marker
-            marker = stream.read(1)
-        data += marker
-        if marker == b"\xd9":  # end of image
-            break
-        # FF00 is a byte of the entropy-coded data, D0 to D7 restart it: neither has a length.
-        if marker and marker[0] != 0 and not 0xD0 <= marker[0] <= 0xD7:
-            size = stream.read(2)
-            data += size + stream.read(max(int.from_bytes(size) - 2, 0))
-    return bytes(data)
 
+    def __init__(self, stream: io.BufferedReader):
+        self.stream, self.data, self.sound = stream, bytearray(), 0
 
-def rest_of_png(stream: io.BufferedReader) -> bytes:
-    """What follows the first two bytes, up to the end of the chunk IEND or of the stream."""
-    data = stream.read(6)
-    while len(head := stream.read(8)) == 8:  # length and type of a chunk
-        data += head + stream.read(int.from_bytes(head[:4]) + 4)  # and its CRC
-        if head[4:] == b"IEND":
-            break
-    return data
+    def at(self, start: int, size: int) -> bytearray:
+        """Waits for bytes of the image; ValueError if it ends before, or is too large."""
+        if start + size > MAX_BYTES:
+            raise ValueError(f"the image has more than {MAX_BYTES:,} bytes.")
+        while len(self.data) < start + size:
+            if not (chunk := self.stream.read1(1 << 16)):
+                raise ValueError("the stream ends before the image does.")
+            self.data += chunk
+        return self.data[start : start + size]
 
+    def skip(self) -> None:
+        """Drops what is damaged, up to where the next image starts."""
+        del self.data[: self.sound]
+        while not (found := re.search(JPEG + b"|" + PNG, self.data)) and self.stream.peek():
+            self.data = self.data[-7:] + self.stream.read1(1 << 16)
+        del self.data[: found.start() if found else None]
 
-# The program.
+    def image(self) -> bytes:
+        """Takes the next image; ValueError if it is damaged."""
+        self.sound = 1
+        head = self.at(0, 8)
+        if not head.startswith((JPEG, PNG)):
+            raise ValueError(f"it starts with {head.hex()}: no JPEG and no PNG.")
+        end = self.end_of_png() if head == PNG else self.end_of_jpeg()
+        image = bytes(self.data[:end])
+        del self.data[:end]
+        return image
+
+    def end_of_jpeg(self) -> int:
+        """Behind the marker FFD9 (ITU-T T.81, annex B). Segments have a length, and may hold a
+        thumbnail; the data of a scan have none, FF00 is a byte of them and D0 to D7 restart them.
+        """
+        end, damaged = 2, ValueError("the JPEG is cut off or damaged.")
+        while (marker := self.at(end, 2)) != b"\xff\xd9":
+            if marker == b"\xff\xff":  # a fill byte
+                end += 1
+                continue
+            if not re.match(b"\xff[\xc0-\xcf\xda-\xfe]", marker):
+                raise damaged
+            self.sound = end
+            end += 2 + int.from_bytes(self.at(end + 2, 2))
+            # Cut off in a segment, it swallows a start; that of a thumbnail is not so near the end.
+            if JPEG in self.at(self.sound, end + 2 - self.sound)[-256:]:
+                raise damaged
+            if marker[1] == 0xDA:
+                while not (found := AFTER_SCAN.search(self.data, end)):
+                    end = max(end, len(self.data) - 7)  # Seven of a PNG's eight may be there.
+                    self.at(len(self.data), 1)
+                end = found.start()
+        return end + 2
+
+    def end_of_png(self) -> int:
+        """Behind the chunk IEND; chunks are length, type, content and CRC-32 (ISO/IEC 15948)."""
+        end, kind = 8, b""
+        while kind != b"IEND":
+            self.sound = end
+            size, kind = int.from_bytes(self.at(end, 4)), self.at(end + 4, 4)
+            # What is no type has no content, and the CRC of nothing is 0.
+            checked = self.at(end + 4, size + 8) if kind.isalpha() else b"?"
+            if zlib.crc32(checked[:-4]) != int.from_bytes(checked[-4:]):
+                raise ValueError("the PNG is cut off or damaged.")
+            end += 12 + size
+        return end
 
 
 def run(package: Package, images, options) -> int:
-    """Prints a line an image; returns how many could not be read."""
+    """Prints a line an image; returns how many have no answer."""
     start, count, failed, model_seconds = time.perf_counter(), 0, 0, 0.0
-    try:
-        for name, source in images:
-            if count == options.limit:
-                break
+    with contextlib.suppress(KeyboardInterrupt):  # the way to stop a camera
+        for name, source in itertools.islice(images, options.limit):
             count += 1
             try:
-                channels = package.shape[2]
-                mode = "L" if channels == 1 else "RGB"
-                is_image = isinstance(source, Image.Image)
-                image = source.convert(mode) if is_image else decode(source, channels)
-            except DAMAGE as error:
+                image = decode(source, package.shape[2])
+                fitted = Fitted(image, package.shape, package.resize)
+                before = time.perf_counter()
+                outputs = package(fitted.pixels)
+                seconds = time.perf_counter() - before
+                for output, value in outputs.items():
+                    if not np.isfinite(value).all():  # which JSON has no words for
+                        raise ValueError(f"the output {output!r} is not finite.")
+            except Exception as error:  # Whatever Pillow and the runtime raise: the others go on.
                 failed += 1
-                print(json.dumps({"image": name, "error": str(error)}), flush=True)
+                print(json.dumps({"image": name, "error": str(error) or repr(error)}), flush=True)
                 continue
-            fitted = Fitted(image, package.shape, package.resize)
-            before = time.perf_counter()
-            outputs = package(fitted.pixels)
-            seconds = time.perf_counter() - before
             model_seconds += seconds
             answer = describe(package, outputs, fitted, options.top, options.score)
             line = {"image": name, **answer, "model_ms": round(1000 * seconds, 3)}
@@ -402,14 +418,10 @@ def run(package: Package, images, options) -> int:
             if options.draw:
                 picture = draw(package, image, fitted, outputs, answer)
                 picture.save(options.draw / f"{count - 1:05d}_{Path(name).stem}.png")
-    except KeyboardInterrupt:
-        pass  # The way to stop a camera.
     seconds, answered = time.perf_counter() - start, count - failed
-    print(
-        f"{answered} images in {seconds:.2f} s: {answered / seconds:.1f} images/s, "
-        f"{1000 * model_seconds / max(answered, 1):.2f} ms each in the model; {failed} unreadable.",
-        file=sys.stderr,
-    )
+    speed = f"{answered / seconds:.1f} images/s, {1000 * model_seconds / max(answered, 1):.2f} ms"
+    told = f"{answered} images in {seconds:.2f} s: {speed} each in the model; {failed} failed."
+    print(told, file=sys.stderr)
     return failed
 
 
@@ -417,59 +429,46 @@ def benchmark(package: Package, repeats: int, load_seconds: float) -> dict:
     """Latency of the model alone, on random pixels, and what the process took."""
     pixels = np.random.default_rng(0).integers(0, 256, package.shape, dtype=np.uint8)
     package(pixels)
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        package(pixels)
-        times.append(1000 * (time.perf_counter() - start))
+    times = 1000 * np.array(timeit.repeat(lambda: package(pixels), number=1, repeat=repeats))
     return {
         "load_ms": round(1000 * load_seconds, 2),
         "p50_ms": round(float(np.percentile(times, 50)), 4),
         "p95_ms": round(float(np.percentile(times, 95)), 4),
-        "images_per_second": round(1000 * repeats / sum(times), 1),
+        "images_per_second": round(1000 * repeats / times.sum(), 1),
         "peak_memory_mb": peak_memory(),
     }
 
 
 def peak_memory() -> float | None:
     """Largest resident memory of this process so far in MB (VmHWM); None where not on Linux."""
-    try:
-        status = Path("/proc/self/status").read_text()
-    except FileNotFoundError:
-        return None
-    kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
-    return round(int(kilobytes) * 1024 / 1e6, 1)
+    status = Path("/proc/self/status")
+    found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None
+    return round(int(found[1]) * 1024 / 1e6, 1) if found else None
 
 
 def positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
+    if (number := int(text)) < 1:
         raise argparse.ArgumentTypeError(f"{number} must be at least 1")
     return number
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    overview, _, details = __doc__.partition("\n")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    parser = argparse.ArgumentParser(
-        description=overview, epilog=details, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    as_written = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_written)
     parser.add_argument("package", type=Path, help="folder of the exported package")
-    parser.add_argument("images", nargs="*", help="image files, and folders of them")
-    parser.add_argument("--stdin", choices=("images", "paths"), help="what comes on stdin")
-    parser.add_argument("--camera", help="number of a camera, or a film (needs opencv)")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("images", nargs="*", default=[], help="image files, and folders of them")
+    what.add_argument("--stdin", choices=("images", "paths"), help="what comes on stdin")
+    what.add_argument("--camera", help="number of a camera, or a film (needs opencv)")
+    what.add_argument("--benchmark", type=positive, help="only measure, with so many calls")
     parser.add_argument("--format", default="litert", help="litert, litert_int8 ...")
     parser.add_argument("--threads", type=positive, default=min(4, cores or 1))
     parser.add_argument("--top", type=positive, default=3, help="answers an image")
     parser.add_argument("--score", type=float, default=0.3, help="least score of a detection")
     parser.add_argument("--draw", type=Path, help="folder for pictures with the answers")
     parser.add_argument("--limit", type=positive, help="stop after so many images")
-    parser.add_argument("--benchmark", type=positive, help="only measure, with so many calls")
-    options = parser.parse_args(arguments)
-    chosen = [bool(options.images), bool(options.stdin), bool(options.camera)]
-    if sum(chosen) + bool(options.benchmark) != 1:
-        parser.error("name images, or one of --stdin, --camera and --benchmark")
-    return options
+    return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -477,9 +476,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         start = time.perf_counter()
         package = Package(options.package, options.format, options.threads)
-        load_seconds = time.perf_counter() - start
         if options.benchmark:
-            print(json.dumps(benchmark(package, options.benchmark, load_seconds)))
+            print(json.dumps(benchmark(package, options.benchmark, time.perf_counter() - start)))
             return 0
         if options.draw:
             options.draw.mkdir(parents=True, exist_ok=True)

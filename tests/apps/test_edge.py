@@ -1,11 +1,14 @@
 """The program for devices: the same pixels and answers as vislearn's, without vislearn."""
 
+import functools
 import importlib.util
 import io
 import json
 import shutil
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +17,8 @@ import pytest
 from PIL import Image
 
 import vislearn
-from vislearn.data.images import fit_image, plan_fit, read_image
+from vislearn.data import images
+from vislearn.data.images import ImageError, ImageTooLarge, fit_image, plan_fit, read_image
 
 pytestmark = pytest.mark.tensorflow
 
@@ -60,6 +64,7 @@ def encoded(picture: Image.Image, format: str, **options) -> bytes:
     return file.getvalue()
 
 
+@functools.cache
 def pictures():
     """Encoded pictures of every pixel type that is treated in a way of its own."""
     found = {
@@ -75,6 +80,9 @@ def pictures():
     turned = Image.Exif()
     turned[0x0112] = 6
     found["turned"] = encoded(noise(9, 7, 6), "JPEG", exif=turned)
+    found |= {format: encoded(noise(9, 7, 7), format) for format in ("BMP", "GIF", "WEBP")}
+    found["lossless"] = encoded(noise(9, 7, 8), "WEBP", lossless=True)
+    found["extended"] = encoded(clear, "WEBP")
     return found
 
 
@@ -82,9 +90,48 @@ def pictures():
 @pytest.mark.parametrize("name", pictures())
 def test_decodes_as_vislearn_does(name, channels, edge):
     content = pictures()[name]
-    found = np.asarray(edge.decode(io.BytesIO(content), channels))
+    found = np.asarray(edge.decode(content, channels))
     expected = read_image(content, channels=channels)
     np.testing.assert_array_equal(found.reshape(expected.shape), expected)
+
+
+def webp(kind: bytes, size: bytes) -> bytes:
+    """The head of a WebP file; bytes 20 to 30 are those of its first chunk."""
+    return (
+        b"RIFF" + bytes([100, 0, 0, 0]) + b"WEBP" + kind + bytes([10, 0, 0, 0]) + size + bytes(90)
+    )
+
+
+@functools.cache
+def refused():
+    """What is no image, and images that are damaged or too large."""
+    large = bytearray(encoded(noise(9, 7, 1), "PNG"))
+    large[16:24] = struct.pack(">II", 20_000, 5_001)
+    large[29:33] = struct.pack(">I", zlib.crc32(large[12:29]))
+    found = {
+        "nothing": b"",
+        "text": b"no picture",
+        "TIFF": encoded(noise(9, 7, 1), "TIFF"),
+        "RIFF": b"RIFF\0\0\0\0WAVEfmt ",
+        "large PNG": bytes(large),
+        "large BMP": struct.pack("<2sIIIIIIHHI24x", b"BM", 54, 0, 54, 40, 99_999, 9_999, 1, 24, 0),
+        "large GIF": b"GIF89a" + struct.pack("<HH", 65_535, 65_535) + bytes(20),
+        "large WebP": webp(b"VP8 ", b"\0\0\0\x9d\x01\x2a" + struct.pack("<HH", 16_383, 16_383)),
+        "large lossless": webp(b"VP8L", b"\x2f" + struct.pack("<I", (1 << 28) - 1) + bytes(5)),
+        "large extended": webp(b"VP8X", bytes(4) + b"\xff\xff\0" * 2),
+    }
+    found |= {f"cut {name}": content[: len(content) // 2] for name, content in pictures().items()}
+    return found
+
+
+@pytest.mark.parametrize("name", refused())
+def test_refuses_what_vislearn_refuses(name, edge):
+    content = refused()[name]
+    with pytest.raises(ImageError) as expected:
+        read_image(content)
+    with pytest.raises(images._DAMAGE) as found:
+        edge.decode(content, 3)
+    assert ("pixels are more than" in str(found.value)) == isinstance(expected.value, ImageTooLarge)
 
 
 @pytest.mark.parametrize("mode", ["crop", "stretch", "pad"])
@@ -145,39 +192,14 @@ def test_benchmark_says_how_fast_and_how_large(package):
         assert 20 < found["peak_memory_mb"] < 80
 
 
-def photo_with_thumbnail() -> bytes:
-    """A JPEG with a JPEG inside, whose end is not the end."""
-    thumbnail = encoded(noise(8, 8, 1), "JPEG")
-    segment = b"\xff\xe4" + (len(thumbnail) + 2).to_bytes(2) + thumbnail
-    photo = encoded(noise(40, 30, 2), "JPEG")
-    return photo[:2] + segment + photo[2:]
-
-
-def test_stream_is_split_where_images_end(edge):
-    images = [
-        photo_with_thumbnail(),
-        encoded(noise(30, 20, 3), "PNG"),
-        encoded(noise(64, 64, 4), "JPEG", progressive=True),
-        encoded(noise(64, 64, 5), "JPEG", restart_marker_blocks=2),
-        encoded(noise(5, 5, 6), "PNG"),
-    ]
-    # A buffer that is smaller than the images, as that of a pipe.
-    stream = io.BufferedReader(io.BytesIO(b"".join(images)), buffer_size=16)
-    assert [file.getvalue() for _, file in edge.from_stream(stream)] == images
-    cut = io.BufferedReader(io.BytesIO(images[1] + images[0][:100]))
-    assert [file.getvalue() for _, file in edge.from_stream(cut)] == [images[1], images[0][:100]]
-    with pytest.raises(ValueError, match="image 1 starts with 4749"):
-        list(edge.from_stream(io.BufferedReader(io.BytesIO(images[1] + b"GIF89a"))))
-
-
 def test_images_and_paths_from_stdin(package, photos):
     content = encoded(noise(30, 20, 1), "JPEG")
     result = run(package, "--stdin", "images", input=content + content[:-40] + content)
     lines = [json.loads(line) for line in result.stdout.splitlines()]
-    # The damaged one swallows what follows it, up to the next end.
-    assert lines[0]["image"] == "stdin image 0"
-    assert lines[0]["label"] in "abcde"
-    assert len(lines) == 2
+    assert [line["image"] for line in lines] == [f"stdin image {index}" for index in range(3)]
+    assert lines[0]["label"] == lines[2]["label"]
+    assert lines[1]["error"] == "the JPEG is cut off or damaged."
+    assert result.returncode == 1
     paths = f"{photos / 'a.png'}\n{photos / 'b.jpg'}\n"
     result = run(package, "--stdin", "paths", "--limit", 1, input=paths.encode())
     assert [json.loads(line)["image"] for line in result.stdout.splitlines()] == [
@@ -192,7 +214,54 @@ def test_what_is_no_image_is_told_and_the_rest_goes_on(package, photos, tmp_path
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert result.returncode == 1
     assert ["error" in line for line in lines] == [True, True, False]
-    assert b"1 images in" in result.stderr and b"2 unreadable" in result.stderr
+    assert b"1 images in" in result.stderr and b"2 failed" in result.stderr
+
+
+def test_an_image_that_the_network_fails_on_is_told_and_the_rest_goes_on(edge, photos, capsys):
+    answers = iter([RuntimeError("node 3 failed to invoke"), np.nan, 0.5])
+
+    def network(image):
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return {"values": np.array([[answer]], np.float32)}
+
+    package = edge.Package.__new__(edge.Package)
+    package.task, package.classes, package.resize = "regression", ["width"], "crop"
+    package.shape, package._batch, package._run = (8, 8, 3), 1, network
+    options = SimpleNamespace(limit=None, top=3, score=0.3, draw=None)
+    assert edge.run(package, edge.from_paths([photos / "a.png"] * 3), options) == 2
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line.get("error") for line in lines] == [
+        "node 3 failed to invoke",
+        "the output 'values' is not finite.",
+        None,
+    ]
+    assert lines[2]["values"] == {"width": 0.5}
+
+
+def test_a_camera_is_given_back(edge, monkeypatch):
+    taken = []
+
+    class Camera:
+        def __init__(self, source):
+            taken.append(source)
+
+        def isOpened(self):
+            return True
+
+        def read(self):
+            return True, np.zeros((4, 5, 3), np.uint8)
+
+        def release(self):
+            taken.remove(0)
+
+    monkeypatch.setitem(sys.modules, "cv2", SimpleNamespace(VideoCapture=Camera))
+    frames = edge.from_camera("0")
+    assert next(frames)[1].size == (5, 4)
+    assert taken == [0]
+    frames.close()  # As what --limit leaves is, when it is collected.
+    assert taken == []
 
 
 def test_film(package, edge, tmp_path, capsys):
@@ -224,9 +293,39 @@ def test_wrong_arguments(package, edge, tmp_path, capsys):
     assert "model.tflite has not the sha256" in error(damaged, "x.png")
     (damaged / "model.tflite").unlink()
     assert "model.tflite is missing" in error(damaged, "x.png")
-    for wrong in ([], ["x.png", "--benchmark", "2"], ["x.png", "--stdin", "paths"]):
+    wrongs = ([], ["x.png", "--benchmark", "2"], ["x.png", "--stdin", "paths"])
+    for wrong in (*wrongs, ["--camera", "0", "--stdin", "paths"]):
         with pytest.raises(SystemExit):
             edge.main([str(package), *wrong])
+
+
+@pytest.mark.parametrize(
+    ("part", "wrong", "message"),
+    [
+        ([], [], "has format_version=None"),
+        (["task"], None, "'task' is missing, or no str"),
+        (["classes"], 3, "'classes' is missing, or no list"),
+        (["inputs", 0], {}, "'name' is missing, or no str"),
+        (["inputs", 0, "resize"], None, "'resize' is missing, or no str"),
+        (["inputs", 0, "resize"], "fit", "resize 'fit'"),
+        (["inputs", 0, "shape"], [None, 8], "shape (8,)"),
+        (["formats", 0], "litert", "'format' is missing, or no str"),
+        (["files", "labels.txt"], None, "'sha256' is missing, or no str"),
+    ],
+)
+def test_a_damaged_manifest_is_told(part, wrong, message, package, edge, tmp_path, capsys):
+    whole = [json.loads((package / "model.json").read_text())]
+    holder, last = whole, 0
+    for key in part:
+        holder, last = holder[last], key
+    holder[last] = wrong
+    copy = shutil.copytree(package, tmp_path / "copy")
+    (copy / "model.json").write_text(json.dumps(whole[0]))
+    assert edge.main([str(copy), "x.png"]) == 2
+    assert message in capsys.readouterr().err
+    (copy / "model.json").write_text("{")
+    assert edge.main([str(copy), "x.png"]) == 2
+    assert "model.json is damaged: Expecting" in capsys.readouterr().err
 
 
 def of_task(task: str, classes=("background", "cat", "dog"), shape=(40, 40, 3)):
@@ -284,11 +383,15 @@ def test_other_tasks(edge):
     assert edge.describe(of_task("generation"), codes, fitted, top=3, score=0.3) == {"mean": [0.5]}
 
 
-@pytest.mark.skipif(not (shutil.which("make") and shutil.which("cc")), reason="no C compiler")
-@pytest.mark.skipif(sys.platform != "linux", reason="links the runtime of the Linux wheel")
-def test_c_program(package, photos, tmp_path):
-    """Builds, and gives the numbers that Python gives."""
-    source = shutil.copytree(FOLDER / "c", tmp_path / "c")
+needs_compiler = pytest.mark.skipif(
+    sys.platform != "linux" or not (shutil.which("make") and shutil.which("cc")),
+    reason="links the runtime of the Linux wheel, with a C compiler",
+)
+
+
+@pytest.fixture(scope="module")
+def c_program(tmp_path_factory):
+    source = shutil.copytree(FOLDER / "c", tmp_path_factory.mktemp("c"), dirs_exist_ok=True)
     built = subprocess.run(
         ["make", "-B", f"PYTHON={sys.executable}", "CFLAGS=-O1 -Wall -Wextra -Werror"],
         cwd=source,
@@ -296,17 +399,23 @@ def test_c_program(package, photos, tmp_path):
         text=True,
     )
     assert built.returncode == 0, built.stderr
+    return source / "vislearn_edge"
+
+
+def ppm(pixels: np.ndarray) -> bytes:
+    return b"P6\n# made here\n16 16\n255\n" + pixels.tobytes()
+
+
+@needs_compiler
+def test_c_program(c_program, package, photos):
+    """Gives the numbers that Python gives."""
     pixels = [fit_image(read_image(path), 16) for path in sorted(photos.glob("*.*"))]
-    stream = b"".join(b"P6\n# made here\n16 16\n255\n" + image.tobytes() for image in pixels)
 
     def call(input):
-        return subprocess.run(
-            [source / "vislearn_edge", package / "model.tflite", package / "labels.txt"],
-            input=input,
-            capture_output=True,
-        )
+        files = [package / "model.tflite", package / "labels.txt"]
+        return subprocess.run([c_program, *files], input=input, capture_output=True)
 
-    lines = [json.loads(line) for line in call(stream).stdout.splitlines()]
+    lines = [json.loads(line) for line in call(b"".join(map(ppm, pixels))).stdout.splitlines()]
     predictor = vislearn.load_predictor(package)
     expected = predictor.predict(np.stack(pixels))
     np.testing.assert_allclose([line["scores"] for line in lines], expected["scores"], atol=1e-6)
@@ -316,3 +425,32 @@ def test_c_program(package, photos, tmp_path):
     wrong = call(b"P5 8 8 255\n" + bytes(64))
     assert wrong.returncode == 1
     assert b"8 x 8 x 1 up to 255; the network takes 16 x 16 x 3" in wrong.stderr
+
+
+@needs_compiler
+def test_c_program_writes_json_whatever_comes(c_program, package, tmp_path):
+    """Labels that are odd, scores that are NaN, and a class number of another type."""
+    from tensorflow.lite.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model(str(package / "model.tflite"))
+    for tensor in model.subgraphs[0].tensors:
+        data = model.buffers[tensor.buffer].data
+        if b"head" in tensor.name and data is not None:
+            model.buffers[tensor.buffer].data = np.full(len(data) // 4, np.nan, "<f4").view("u1")
+    flatbuffer_utils.write_model(model, str(tmp_path / "nan.tflite"))
+    first, second = model.signatureDefs[0].outputs
+    first.name, second.name = second.name, first.name
+    flatbuffer_utils.write_model(model, str(tmp_path / "swapped.tflite"))
+    labels = [f'{letter}\t"\a\\{"long" * 500}' for letter in "abcde"]
+    (tmp_path / "labels.txt").write_text("".join(f"{label}\n" for label in labels))
+
+    def call(model):
+        input = ppm(np.zeros((16, 16, 3), np.uint8))
+        arguments = [c_program, model, tmp_path / "labels.txt"]
+        return subprocess.run(arguments, input=input, capture_output=True)
+
+    line = json.loads(call(package / "model.tflite").stdout)
+    assert line["label"] == labels[line["class_id"][0]]
+    line = json.loads(call(tmp_path / "nan.tflite").stdout)
+    assert line["scores"] == [None] * 5
+    assert b"class_id is no int32" in call(tmp_path / "swapped.tflite").stderr

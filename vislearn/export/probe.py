@@ -105,7 +105,7 @@ def _measure(job: dict) -> Speed:
     times = {size: _times(runtime, batch, job["seconds"]) for size, batch in batches.items()}
     p50, p95 = 1000 * np.percentile(next(iter(times.values())), (50, 95))
     rates = {size: size * len(taken) / sum(taken) for size, taken in times.items()}
-    return Speed(job["threads"], start_ms, float(p50), float(p95), rates, _peak_bytes())
+    return Speed(job["threads"], start_ms, float(p50), float(p95), rates, peak_bytes())
 
 
 def _times(call: Callable, batch: Arrays, seconds: float) -> list[float]:
@@ -120,9 +120,10 @@ def _times(call: Callable, batch: Arrays, seconds: float) -> list[float]:
     return taken
 
 
-def _peak_bytes() -> int | None:
+def peak_bytes(process: int | str = "self") -> int | None:
+    """Most memory that a process has held so far; None where the system does not tell."""
     # `getrusage` would also count the process that started this one.
-    status = Path("/proc/self/status")
+    status = Path(f"/proc/{process}/status")
     found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None
     return 1024 * int(found[1]) if found else None
 

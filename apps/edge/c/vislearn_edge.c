@@ -6,9 +6,11 @@
  *
  * Pictures are PGM (P5) or PPM (P6), as many as there are, and have the size of the network's input:
  * preprocessing and decoding of answers lie in the file, fitting a picture to a size does not. Each
- * gives a line of JSON: every output as a list of numbers, and `label` where there is a class.
+ * gives a line of JSON: every output as a list of numbers, null where one is not finite, and `label`
+ * where there is a class.
  */
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,13 +51,16 @@ static size_t elements(const LiteRtLayout *layout) {
 /* The lines of labels.txt; NULL after the last. */
 static char **read_labels(const char *path) {
     static char *labels[MAX_CLASSES + 1];
-    static char line[1024];
+    char *line = NULL;
+    size_t room = 0;
     FILE *file = fopen(path, "r");
     if (!file) fail("can't open ", path);
-    for (int count = 0; count < MAX_CLASSES && fgets(line, sizeof line, file); count++) {
+    for (int count = 0; getline(&line, &room, file) >= 0; count++) {
+        if (count == MAX_CLASSES) fail("too many lines in ", path);
         line[strcspn(line, "\r\n")] = 0;
         labels[count] = strdup(line);
     }
+    free(line);
     fclose(file);
     return labels;
 }
@@ -97,9 +102,16 @@ static void print_string(const char *text) {
     putchar('"');
     for (; *text; text++) {
         if (*text == '"' || *text == '\\') putchar('\\');
-        putchar(*text);
+        if (iscntrl((unsigned char)*text)) printf("\\u%04x", *text);
+        else putchar(*text);
     }
     putchar('"');
+}
+
+/* JSON has no words for NaN and infinity. */
+static void print_float(float value) {
+    if (isfinite(value)) printf("%.9g", value);
+    else printf("null");
 }
 
 static void print_output(const Tensor *tensor, const void *values, char **labels) {
@@ -108,7 +120,7 @@ static void print_output(const Tensor *tensor, const void *values, char **labels
     for (size_t i = 0; i < tensor->count; i++) {
         if (i) printf(", ");
         switch (tensor->type.element_type) {
-            case LITERT_FLOAT32: printf("%.9g", ((const float *)values)[i]); break;
+            case LITERT_FLOAT32: print_float(((const float *)values)[i]); break;
             case LITERT_INT32: printf("%d", ((const int32_t *)values)[i]); break;
             case LITERT_UINT8: printf("%d", ((const uint8_t *)values)[i]); break;
             default: fail("an output is neither float32, int32 nor uint8: ", tensor->name);
@@ -116,6 +128,7 @@ static void print_output(const Tensor *tensor, const void *values, char **labels
     }
     putchar(']');
     if (strcmp(tensor->name, "class_id") == 0) {
+        if (tensor->type.element_type != LITERT_INT32) fail("class_id is no int32", "");
         int32_t number = *(const int32_t *)values;
         if (number < 0 || number >= MAX_CLASSES || !labels[number])
             fail("labels.txt has fewer classes than the network", "");
