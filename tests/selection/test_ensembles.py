@@ -101,6 +101,11 @@ def test_wrong_members():
     models = members()
     with pytest.raises(ValueError, match="at least two"):
         average(models[:1])
+    sure = vislearn.create_model(
+        "rvss_convnet", input_shape=SHAPE, num_classes=5, classifier_activation="softmax"
+    )
+    with pytest.raises(ValueError, match="ends in softmax"):
+        average([models[0], sure])
     other = vislearn.create_model("rvss_convnet", input_shape=SHAPE, num_classes=4)
     with pytest.raises(ValueError, match="output_shapes"):
         average([models[0], other])

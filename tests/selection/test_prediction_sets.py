@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vislearn.selection.prediction_sets import (
-    METHODS,
+    SCORES,
     aps_scores,
     calibrate,
     conformal_quantile,
@@ -44,7 +44,7 @@ def test_scores_by_hand():
     np.testing.assert_allclose(aps_scores(probabilities), [[0.5, 1.0, 0.8], [0.9, 1.0, 0.8]])
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", SCORES)
 @pytest.mark.parametrize("coverage", [0.8, 0.95])
 def test_coverage_holds_over_many_draws(method, coverage):
     """Theorem D.1: over calibrations and images, between the stated coverage and 1 / (n + 1) more.

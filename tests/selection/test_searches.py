@@ -7,9 +7,11 @@ import sys
 import numpy as np
 import pytest
 
+from vislearn.registry import model_info
 from vislearn.selection import search
-from vislearn.selection.searches import Trial, _arguments, _importance, _propose
+from vislearn.selection.searches import _arguments, _check_space, _importance, _propose
 from vislearn.selection.space import parse_space
+from vislearn.selection.trials import Trial
 from vislearn.training import Run
 from vislearn.training.repeating import train_command
 
@@ -74,6 +76,55 @@ def test_a_trial_that_diverges_is_a_result(guarded, tmp_path):
     found = start(guarded, tmp_path / "grid", space=space, **more)
     assert [trial.state for trial in found.trials] == ["finished", "diverged"]
     assert found.best.params == {"learning_rate": 0.01}
+
+
+@pytest.mark.tensorflow
+def test_a_trial_that_cannot_be_trained_is_a_result(guarded, tmp_path, monkeypatch):
+    """One value can't be built, one combination has no recipe; the others are tried, once."""
+    space = ["option.classifier_activation=null,foo", "optimizer=sgd,adam"]
+    more = {"space": space, "method": "grid", "trials": None, "learning_rate": 0.01}
+    more["optimizer_options"] = {"beta_2": 0.9}
+    with pytest.raises(ValueError, match="sgd takes none"):
+        start(guarded, tmp_path / "wrong", **more)
+    more["space"] = [*space, 'optimizer_options={},{"beta_2":0.9}']
+    del more["optimizer_options"]
+    found = start(guarded, tmp_path / "grid", **more)
+    states = [trial.state for trial in found.trials]
+    assert states == ["finished", "failed", "finished", "finished", *["failed"] * 4]
+    assert "sgd takes none" in found.trials[1].message
+    assert "foo" in found.trials[7].message
+    assert len(found.ranking) == 3 and found.best.message is None
+    assert not found.importance or sum(found.importance.values()) == pytest.approx(1)
+
+    def refuse(*_, **__):
+        raise AssertionError("a trial that has ended is not tried again")
+
+    monkeypatch.setattr("vislearn.selection.searches.finish", refuse)
+    again = start(guarded, tmp_path / "grid", resume=True, **more)
+    assert without_times(again.trials) == without_times(found.trials)
+
+
+@pytest.mark.tensorflow
+def test_where_nothing_can_be_trained_the_error_says_why(guarded, tmp_path):
+    space = ["option.classifier_activation=foo,bar"]
+    with pytest.raises(RuntimeError, match=r"None of the 2 trials.*ValueError: .*foo"):
+        start(guarded, tmp_path / "out", space=space, method="grid")
+
+
+@pytest.mark.parametrize(
+    ("model", "space", "training"),
+    [
+        ("mlp", ['schedule_options={"every":0.5},{"every":0.25}'], {"schedule": "step"}),
+        ("mlp", ['optimizer_options={"rho":0.9},{"rho":0.99}'], {"optimizer": "rmsprop"}),
+        ("vit_tiny_patch16", ["clip_value=0.1..1.0"], {"clip_norm": None}),
+        ("mlp", ["optimizer=adam,rmsprop", 'optimizer_options={"rho":0.9},{"beta_2":0.9}'], {}),
+        ("vit_tiny_patch16", ["clip_norm=null", "clip_value=0.1..1.0"], {}),
+        ("mlp", ["l1=1e-4,1e-3", "penalized=dense1,dense2"], {}),
+        ("resnet18", ["augment=none"], {"weights": "imagenet", "tune": "head"}),
+    ],
+)
+def test_a_value_is_judged_beside_what_is_given_and_searched(model, space, training):
+    _check_space(parse_space(space), training, model_info(model))
 
 
 def test_proposals():
@@ -157,6 +208,13 @@ def test_the_command_trains_with_what_was_found(monkeypatch):
         ({"space": ["optimizer=sgd,sgdd"]}, "optimizer='sgdd' must be"),
         ({"space": ["batch_size=4,8"]}, "batch_size=8 is given, and also searched"),
         ({"space": ["learning_rate=1e-3..1e-1"], "method": "grid"}, "number of points"),
+        ({"space": ["loss=log,logg"]}, "loss='logg' must be one of"),
+        ({"space": ["augment=none,nonesuch"]}, "augment='nonesuch' must be one of"),
+        ({"space": ["option.depht=1,2"]}, r"options holds \['depht'\]"),
+        ({"space": ["seed=1,2"], "epoch": 3}, r"\['epoch'\] are no fields"),
+        ({"space": ["seed=1,2"], "clip_norm": "a"}, "clip_norm='a' must be"),
+        ({"space": ["epochs=1,2"]}, "trial_epochs=2 goes without --space epochs"),
+        ({"space": ["seed=1,2"], "trial_epochs": 0}, "epochs=0 must be a positive integer"),
         ({"method": "genetic"}, "method='genetic' must be one of"),
         ({"trials": 0}, "trials=0 must be"),
     ],

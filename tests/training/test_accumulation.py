@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from vislearn.tasks import get_task
 from vislearn.training.accumulation import Accumulated
 from vislearn.training.recipes import Recipe, build_optimizer
 from vislearn.training.trainers import build_trainer
@@ -92,3 +93,18 @@ def test_a_gan_is_refused():
     task = get_task("generation", (), "gan")
     with pytest.raises(ValueError, match=r"accumulate=2: dcgan.* has several losses"):
         build_trainer(gan, task, Recipe(optimizer="adam", accumulate=2), steps=10)
+
+
+def test_the_rate_is_that_of_the_optimizer_inside():
+    rule = Accumulated(keras.optimizers.SGD(0.5), 2)
+    rule.learning_rate = 0.25
+    assert float(rule.learning_rate) == float(rule.inner.learning_rate) == 0.25
+
+
+def test_more_steps_than_there_are_would_train_nothing():
+    inputs = keras.Input((4,))
+    network = keras.Model(inputs, keras.layers.Dense(2)(inputs))
+    task = get_task("classification", "ab", "mlp")
+    assert build_trainer(network, task, Recipe(accumulate=3), steps=3) is network
+    with pytest.raises(ValueError, match="accumulate=4 must be at most 3"):
+        build_trainer(network, task, Recipe(accumulate=4), steps=3)

@@ -4,7 +4,12 @@ import keras
 import numpy as np
 import pytest
 
-from vislearn.training.adaptive_clipping import ADAPTIVE, clip_adaptively, unit_axes
+from vislearn.training.adaptive_clipping import (
+    ADAPTIVE,
+    clip_adaptively,
+    unit_axes,
+    unusual_units,
+)
 from vislearn.training.recipes import Recipe, build_optimizer
 
 
@@ -38,7 +43,57 @@ def test_units():
     assert unit_axes((7,)) == (0,)
     assert unit_axes((7, 3)) == (0,)
     assert unit_axes((3, 3, 7, 5)) == (0, 1, 2)
-    assert unit_axes((3, 3, 7, 1)) == (0, 1), "a depthwise kernel has a unit for each channel"
+    assert unit_axes((3, 3, 7, 1)) == (0, 1, 2), "one filter is one unit"
+
+
+def layered():
+    """A layer of each kind, with one output in the end."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((9, 9, 3))
+    x = keras.layers.DepthwiseConv2D(3, depth_multiplier=2, name="depthwise")(inputs)
+    x = keras.layers.SeparableConv2D(4, 3, name="separable")(x)
+    x = keras.layers.Conv2DTranspose(5, 3, name="transposed")(x)
+    return keras.Model(inputs, keras.layers.Conv2D(1, 3, name="conv")(x))
+
+
+def test_units_follow_from_the_kind_of_layer():
+    model = layered()
+    assert unusual_units(model) == {
+        "depthwise/kernel": [0, 1],
+        "separable/depthwise_kernel": [0, 1],
+        "transposed/kernel": [0, 1, 3],
+    }
+    recipe = Recipe(
+        optimizer="sgd", learning_rate=1.0, schedule="constant", weight_decay=0, agc=0.01
+    )
+    rule = build_optimizer(recipe, 10, model)
+    assert keras.optimizers.deserialize(keras.optimizers.serialize(rule)).agc_axes == rule.agc_axes
+    model.compile(rule, "mse")
+    before = {v.path: keras.ops.convert_to_numpy(v).copy() for v in model.trainable_variables}
+    rng = np.random.default_rng(0)
+    target = 1000 * rng.normal(size=(4, *model.output_shape[1:]))
+    model.train_on_batch(rng.normal(size=(4, 9, 9, 3)), target)
+    kernels = {
+        "depthwise/kernel": (0, 1),
+        "separable/depthwise_kernel": (0, 1),
+        "separable/pointwise_kernel": (0, 1, 2),
+        "transposed/kernel": (0, 1, 3),
+        "conv/kernel": (0, 1, 2),
+    }
+    for variable in model.trainable_variables:
+        if variable.path in kernels:
+            old, axes = before[variable.path], kernels[variable.path]
+            moved = np.sqrt(np.sum((keras.ops.convert_to_numpy(variable) - old) ** 2, axis=axes))
+            size = np.sqrt(np.sum(old**2, axis=axes))
+            np.testing.assert_allclose(moved, 0.01 * size, rtol=1e-3, err_msg=variable.path)
+
+
+def test_a_head_alone_is_refused():
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, keras.layers.Dense(2, name="head")(inputs))
+    rule = ADAPTIVE[keras.optimizers.SGD](agc=0.1)
+    with pytest.raises(ValueError, match=r"agc=0\.1: nothing is trained but \['head'\]"):
+        rule.build(model.trainable_variables)
 
 
 def test_a_bias_is_one_unit_and_zero_stays_zero():

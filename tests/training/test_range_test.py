@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+import vislearn
 from vislearn.training.range_test import lr_range, smooth, steepest
 
 
@@ -92,6 +93,26 @@ def test_an_objective_is_swept():
 def test_errors(arguments, message):
     with pytest.raises(ValueError, match=message):
         lr_range("mlp", data="digits", quiet=True, **arguments)
+
+
+def test_a_head_is_swept_alone(tmp_path):
+    """It starts at zero, on features of one scale."""
+    network = vislearn.create_model("mlp", input_shape=(8, 8, 1), num_classes=10)
+    network.save(tmp_path / "start.keras")
+    arguments = {"data": "digits", "weights": str(tmp_path / "start.keras"), "quiet": True}
+    found = lr_range("mlp", tune="head", steps=10, greatest=0.1, **arguments)
+    assert found.losses[0] == pytest.approx(np.log(10), rel=1e-4)
+    assert found.losses[-1] < found.losses[0]
+    assert found.usual == 1e-2
+
+
+def test_the_test_images_are_not_read(monkeypatch):
+    def load(source, **options):
+        raise RuntimeError(f"test={options['test']}")
+
+    monkeypatch.setattr("vislearn.training.preparation.load_dataset", load)
+    with pytest.raises(RuntimeError, match="test=False"):
+        lr_range("mlp", data="digits", quiet=True)
 
 
 def test_a_gan_is_refused():

@@ -8,10 +8,11 @@ import vislearn
 from vislearn.training.checkpoint import load_state, save_state
 from vislearn.training.recipes import Recipe, build_optimizer
 from vislearn.training.transfer import (
+    Scaling,
     endpoints,
+    features,
     freeze,
     layer_rates,
-    linear_probe,
     thaw,
     upstream,
     with_layer_rates,
@@ -223,47 +224,28 @@ def test_a_saved_optimiser_keeps_its_rates():
     assert again.get_config()["rates"] == {"head/kernel": 0.5}
 
 
-# Linear probe -------------------------------------------------------------------------------------
+# Features -----------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def digits():
-    from sklearn.datasets import load_digits
-
-    pixels, labels = load_digits(n_class=5, return_X_y=True)
-    pixels = pixels.reshape(-1, 8, 8, 1).repeat(4, axis=1).repeat(4, axis=2).repeat(3, axis=3)
-    return (pixels * (255 / 16)).astype("float32"), labels
-
-
-def test_linear_probe(digits):
-    """Even random features tell digits apart; guessing gives 0.2."""
-    pixels, labels = digits
-    body = create(num_classes=0, input_shape=(32, 32, 3), width=16)
-    before = values(body)
-    batches = [
-        (pixels[start : start + 100], labels[start : start + 100]) for start in (0, 100, 200)
-    ]
-    model = linear_probe(body, batches, 5, epochs=30)
-    assert changed(before, values(body)) == set()
-    assert model.output_shape == (None, 5)
-    assert [v.path for v in model.trainable_variables] == ["head/kernel", "head/bias"]
-    answers = model.predict(pixels[-400:], batch_size=100, verbose=0).argmax(axis=-1)
-    assert np.mean(answers == labels[-400:]) > 0.8
-    whole = create(num_classes=5, input_shape=(32, 32, 3), width=16)
-    assert [x.name for x in whole.layers] == [x.name for x in model.layers]
+def test_features_are_those_of_the_network_batch_by_batch():
+    body = create(num_classes=0)
+    images = np.random.default_rng(0).integers(0, 256, (5, *body.input_shape[1:]), dtype=np.uint8)
+    found = features(body, [images[:3], images[3:]])
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, body.predict(images.astype("float32"), verbose=0), rtol=1e-5)
 
 
-def test_a_feature_that_never_changes(digits):
-    """Its variance is 0, and its weight stays so."""
-    inputs = keras.Input((2, 2, 1))
-    x = keras.layers.Flatten()(inputs)
-    images = np.random.default_rng(0).normal(size=(40, 2, 2, 1)).astype("float32")
-    images[:, 0, 0] = 7.0
-    labels = (images[:, 1, 1, 0] > 0).astype("int32")
-    model = linear_probe(keras.Model(inputs, x), [(images, labels)], 2)
-    kernel = model.get_layer("head").get_weights()[0]
-    np.testing.assert_array_equal(kernel[0], 0)
-    assert np.mean(model.predict_on_batch(images).argmax(axis=-1) == labels) > 0.9
+def test_a_head_on_scaled_features_is_one_on_features():
+    """A feature that never changes says nothing, and stays 0."""
+    x = np.random.default_rng(0).normal(3, 5, size=(40, 4)).astype("float32")
+    x[:, 0] = 7.0
+    scaling = Scaling.of(x)
+    scaled = scaling.apply(x)
+    np.testing.assert_array_equal(scaled[:, 0], 0)
+    np.testing.assert_allclose(scaled[:, 1:].std(axis=0), 1, rtol=1e-5)
+    kernel, bias = np.arange(8.0).reshape(4, 2), np.array([1.0, -2.0])
+    whole, shift = scaling.undone(kernel, bias)
+    np.testing.assert_allclose(x @ whole + shift, scaled @ kernel + bias, rtol=1e-4, atol=1e-4)
 
 
 # Errors -------------------------------------------------------------------------------------------
@@ -280,9 +262,6 @@ def test_a_feature_that_never_changes(digits):
         (lambda m: endpoints(keras.Sequential([keras.Input((2,))])), "has no endpoints"),
         (lambda m: with_layer_rates(keras.optimizers.Lion(), {}), "optimizer=Lion must be one of"),
         (lambda m: with_layer_rates(built(m), {}), "has been used already"),
-        (lambda m: linear_probe(create(num_classes=0), [], 5), "batches holds no images"),
-        (lambda m: linear_probe(keras.Model(m.input, m.get_layer("C3").output), [], 5), "=0"),
-        (lambda m: linear_probe(create(num_classes=0), [batch(m)], 2), "num_classes=2: labels go"),
     ],
 )
 def test_errors(call, message):

@@ -20,7 +20,7 @@ def cross_validate(
     precision: trials.PrecisionOption = None,
     seed: trials.SeedOption = None,
     weights: options.StartOption = None,
-    tune: trials.TuneOption = None,
+    tune: options.TuneOption = None,
     option: options.OptionPairs = None,
     recipe: options.RecipePairs = None,
     data_dir: options.DataDirOption = None,

@@ -23,6 +23,7 @@ def lr_range(
     precision: options.PrecisionOption = "float32",
     seed: Annotated[int, typer.Option(help="Of order, augmentation and initial weights.")] = 0,
     weights: options.StartOption = None,
+    tune: options.TuneOption = None,
     option: options.OptionPairs = None,
     recipe: options.RecipePairs = None,
     task_option: Annotated[
@@ -54,6 +55,7 @@ def lr_range(
         precision=precision,
         seed=seed,
         weights=weights,
+        tune=tune,
         options=parse_values(option or []),
         task_options=parse_values(task_option or [], "--task-option"),
         data_options={} if data_dir is None else {"data_dir": str(data_dir)},

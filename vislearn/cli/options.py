@@ -18,6 +18,7 @@ LearningRateOption = Annotated[float | None, typer.Option(help="Peak learning ra
 PrecisionOption = Annotated[str, typer.Option(help="float32 or mixed_bfloat16.")]
 SeedOption = Annotated[int, typer.Option(help="A run with a seed repeats exactly.")]
 StartOption = Annotated[str | None, typer.Option(help="What to start from; as for `train`.")]
+TuneOption = Annotated[str | None, typer.Option(help="What of it is trained; as for `train`.")]
 OptionPairs = Annotated[
     list[str] | None,
     typer.Option("--option", help="Option of the architecture, as name=value; may be repeated."),

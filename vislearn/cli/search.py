@@ -37,7 +37,7 @@ def search(
     precision: common.PrecisionOption = None,
     seed: common.SeedOption = None,
     weights: options.StartOption = None,
-    tune: common.TuneOption = None,
+    tune: options.TuneOption = None,
     option: options.OptionPairs = None,
     recipe: options.RecipePairs = None,
     data_dir: options.DataDirOption = None,

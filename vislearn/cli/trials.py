@@ -9,7 +9,6 @@ from vislearn.cli.base import parse_image_size, parse_values
 
 PrecisionOption = Annotated[str | None, typer.Option(help="float32 or mixed_bfloat16.")]
 SeedOption = Annotated[int | None, typer.Option(help="Of each training; 0 by default.")]
-TuneOption = Annotated[str | None, typer.Option(help="What of it is trained; as for `train`.")]
 
 
 def training_arguments(

@@ -13,7 +13,7 @@ __getattr__, __dir__, __all__ = attach(
         "CrossValidation": "cross_validation",
         "PredictionSets": "prediction_sets",
         "Search": "searches",
-        "Trial": "searches",
+        "Trial": "trials",
         "average": "ensembles",
         "calibrate": "prediction_sets",
         "conformal": "prediction_sets",

@@ -15,16 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from vislearn.selection.runs import (
-    Epochs,
-    announce,
-    finish,
-    finished,
-    open_plan,
-    progress_bar,
-    write_json,
-)
+from vislearn.selection.runs import Counter, finish, finished, open_plan, write_json
 from vislearn.tasks.base import Arrays
+from vislearn.training.callbacks import announce
 from vislearn.training.checkpoint import write_atomically
 from vislearn.training.evaluation import predict_arrays
 from vislearn.training.run import Run
@@ -99,8 +92,7 @@ def cross_validate(
     announce(console, "folds", f"{folds} of {data} for {model}, in {folder}")
 
     answers, truths, files, metrics = [], [], [], []
-    with progress_bar(console) as bar:
-        task = bar.add_task("folds", total=folds, figures="")
+    with Counter(console, "folds", folds) as counter:
         for number in range(1, folds + 1):
             place = folder / f"fold_{number}"
             known = finished(place)
@@ -109,7 +101,7 @@ def cross_validate(
                 model,
                 out=place,
                 quiet=True,
-                extra_callbacks=[Epochs(bar, task, number - 1)],
+                extra_callbacks=[counter.epochs(number)],
                 **{**given, "data_options": options},
             )
             answer, truth, paths = _out_of_fold(run)
@@ -118,12 +110,8 @@ def cross_validate(
             files += paths
             metrics.append(run.metrics()["test"])
             figures = _figures(metrics[-1])
-            console.print(
-                f"fold {number}/{folds}  {figures}{'  (kept)' * known}",
-                highlight=False,
-                soft_wrap=True,
-            )
-            bar.update(task, completed=number, figures=figures)
+            line = f"fold {number}/{folds}  {figures}{'  (kept)' * known}"
+            counter.ended(number, line, figures)
 
     values = {name: [row[name] for row in metrics] for name in metrics[0]}
     result = CrossValidation(

@@ -14,11 +14,12 @@ import numpy as np
 
 from vislearn.layers import LogMeanProbability
 from vislearn.selection.runs import write_json
+from vislearn.tasks.base import refuse_activation
 from vislearn.training.checkpoint import write_atomically
 from vislearn.training.evaluation import predict_arrays
 from vislearn.training.run import Run
 
-TASKS = ("classification", "regression")
+AVERAGED = ("classification", "regression")
 
 
 def average(models: Sequence[keras.Model], *, name: str = "ensemble") -> keras.Model:
@@ -35,8 +36,11 @@ def average(models: Sequence[keras.Model], *, name: str = "ensemble") -> keras.M
         which are logits again.
 
     Raises:
-        ValueError: If there are fewer than two, or their inputs or outputs differ in shape.
+        ValueError: If there are fewer than two, their inputs or outputs differ in shape, or one
+            gives probabilities.
     """
+    for model in models:
+        refuse_activation(getattr(model.layers[-1], "activation", None), "softmax")
     inputs, outputs = _side_by_side(models)
     mean = LogMeanProbability(name="mean_probability")(outputs)
     return keras.Model(inputs, mean, name=name)
@@ -135,6 +139,8 @@ def ensemble(
         raise FileExistsError(f"out={str(folder)!r} exists already: name another folder.")
     first = members[0]
     models = [member.model() for member in members]
+    for member, model in zip(members, models, strict=True):
+        member.task().check_model(model)
     if first.config.task == "classification":
         network = average(models)
     else:
@@ -166,8 +172,8 @@ def _check_members(members: Sequence[Run]) -> None:
     if len(members) < 2:
         raise ValueError(f"runs holds {len(members)}: an ensemble needs at least two.")
     first = members[0].config
-    if first.task not in TASKS:
-        raise ValueError(f"{members[0].folder} is of the task {first.task!r}, not of {TASKS}.")
+    if first.task not in AVERAGED:
+        raise ValueError(f"{members[0].folder} is of the task {first.task!r}, not of {AVERAGED}.")
     for member in members[1:]:
         for what in ("task", "classes", "image_shape", "data"):
             one, other = getattr(first, what), getattr(member.config, what)
@@ -206,7 +212,9 @@ def _table(metrics):
     """A `rich.table.Table` of all figures."""
     from rich.table import Table
 
-    columns = [(split, name) for split, row in metrics["ensemble"].items() for name in row]
+    from vislearn.tables import narrow
+
+    columns = [(split, name) for split, row in metrics["ensemble"].items() for name in narrow(row)]
     table = Table(box=None)
     table.add_column("model", overflow="fold")
     for split, name in columns:

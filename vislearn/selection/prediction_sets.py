@@ -18,7 +18,7 @@ from vislearn.selection.runs import write_json
 from vislearn.training.evaluation import predict_arrays
 from vislearn.training.run import Run
 
-METHODS = ("lac", "aps")
+SCORES = ("lac", "aps")
 
 
 def lac_scores(probabilities: np.ndarray) -> np.ndarray:
@@ -130,8 +130,8 @@ def calibrate(
     Raises:
         ValueError: If an argument is out of range, or the images are too few for the coverage.
     """
-    if method not in METHODS:
-        raise ValueError(f"method={method!r} must be one of {METHODS}.")
+    if method not in SCORES:
+        raise ValueError(f"method={method!r} must be one of {SCORES}.")
     if np.ndim(probabilities) != 2 or np.shape(labels) != np.shape(probabilities)[:1]:
         raise ValueError(
             f"probabilities and labels have the shapes {np.shape(probabilities)} and "

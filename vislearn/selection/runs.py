@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from vislearn.training.callbacks import progress_bar
 from vislearn.training.checkpoint import write_atomically
 from vislearn.training.fitting import train
 from vislearn.training.run import Run
@@ -74,12 +75,6 @@ def finish(model: str, *, out: Path, **arguments) -> Run:
     return train(model, out=out, resume=begun, **arguments)
 
 
-def announce(console, label: str, text: str) -> None:
-    """A line of what is about to happen, as `vislearn train` prints them."""
-    console.print(f"[bold]{label:<8}[/bold]", end="")
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-
 class Epochs(keras.callbacks.Callback):
     """Moves a bar that counts runs on by the share of an epoch.
 
@@ -98,16 +93,34 @@ class Epochs(keras.callbacks.Callback):
         self.bar.update(self.task, completed=self.before + share)
 
 
-def progress_bar(console):
-    """A `rich.progress.Progress` over runs, with a column for figures."""
-    from rich import progress
+class Counter:
+    """Shows how many of several runs have ended: a bar, and a line for each.
 
-    return progress.Progress(
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TimeRemainingColumn(),
-        progress.TextColumn("{task.fields[figures]}"),
-        console=console,
-        transient=True,
-    )
+    A context manager, so that the bar is also taken down when one fails.
+
+    Args:
+        console: `rich.console.Console` to print on.
+        label: What is counted, such as `"trials"`.
+        total: How many there will be.
+    """
+
+    def __init__(self, console, label: str, total: int):
+        self.console, self.total = console, total
+        self.bar = progress_bar(console)
+        self.task = self.bar.add_task(label, total=total, figures="")
+
+    def __enter__(self) -> "Counter":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_):
+        self.bar.stop()
+
+    def epochs(self, number: int) -> Epochs:
+        """What moves the bar on while the n-th run trains, from 1."""
+        return Epochs(self.bar, self.task, number - 1)
+
+    def ended(self, number: int, line: str, figures: str) -> None:
+        """Prints the line of a run, and shows the figures beside the bar."""
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self.bar.update(self.task, completed=number, figures=figures)

@@ -12,10 +12,11 @@ A search is a folder:
 No trial reads the test split: that is left to the command in `best.json`, which is run once.
 """
 
+import contextlib
 import dataclasses
 import importlib.util
+import inspect
 import itertools
-import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,34 +25,27 @@ from typing import Any
 import numpy as np
 
 from vislearn.registry import model_info
-from vislearn.selection.runs import Epochs, announce, finish, open_plan, progress_bar, write_json
+from vislearn.selection.runs import Counter, finish, open_plan, write_json
 from vislearn.selection.space import Choice, Range, Space, grid, parse_space
-from vislearn.training.callbacks import TrainingDiverged
-from vislearn.training.recipes import Recipe, default_recipe
+from vislearn.selection.trials import (
+    DIVERGED,
+    FAILED,
+    FINISHED,
+    RUNNING,
+    Trial,
+    ranking,
+    read_trials,
+    short,
+    trial_line,
+    write_trials,
+)
+from vislearn.training.callbacks import TrainingDiverged, announce
+from vislearn.training.fitting import train
+from vislearn.training.preparation import check_options, chosen_recipe, task_kind
 from vislearn.training.repeating import GROUPS, RECIPE_FIELDS, train_command
 
-METHODS = ("random", "grid", "bayesian")
+PROPOSALS = ("random", "grid", "bayesian")
 TRIALS = 20
-_RUNNING, _FINISHED, _DIVERGED = "running", "finished", "diverged"
-
-
-@dataclasses.dataclass(frozen=True)
-class Trial:
-    """One setting that was tried.
-
-    Attributes:
-        number: From 1.
-        params: Values by name, as in the space.
-        state: `"running"` (or killed), `"finished"` or `"diverged"`.
-        value: The task's metric on the validation images at the best epoch; None unless finished.
-        seconds: How long it took, from its last start.
-    """
-
-    number: int
-    params: dict[str, Any]
-    state: str = _RUNNING
-    value: float | None = None
-    seconds: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +72,7 @@ class Search:
     @property
     def ranking(self) -> list[Trial]:
         """The finished trials, the best first; of equals the earlier."""
-        return _ranking(self.trials, self.mode)
+        return ranking(self.trials, self.mode)
 
     @property
     def best(self) -> Trial:
@@ -91,7 +85,7 @@ class Search:
 
         table = Table("trial", self.metric, *self.best.params, box=None)
         for trial in self.ranking[:rows]:
-            values = [_short(value) for value in trial.params.values()]
+            values = [short(value) for value in trial.params.values()]
             table.add_row(str(trial.number), f"{trial.value:.4f}", *values)
         return table
 
@@ -134,20 +128,24 @@ def search(
     Raises:
         ValueError: If an argument or a value of the space is unfit, or `resume` finds another plan.
         FileExistsError: If `out` exists and `resume` is False.
-        RuntimeError: If every trial diverged.
+        RuntimeError: If no trial came to its end.
     """
     from rich.console import Console
 
     console, folder = Console(quiet=quiet), Path(out)
     space = space if isinstance(space, Mapping) else parse_space(space)
-    if method not in METHODS:
-        raise ValueError(f"method={method!r} must be one of {METHODS}.")
+    if method not in PROPOSALS:
+        raise ValueError(f"method={method!r} must be one of {PROPOSALS}.")
     if trials is not None and (not isinstance(trials, int) or trials < 1):
         raise ValueError(f"trials={trials!r} must be a positive integer.")
     if method == "bayesian":
         _require_optuna()
+    if trial_epochs is not None and "epochs" in space:
+        raise ValueError(f"trial_epochs={trial_epochs!r} goes without --space epochs.")
     info = model_info(model)
-    _check_space(space, training, default_recipe(info.family))
+    if trial_epochs is not None:
+        _recipe(info, {**training, "epochs": trial_epochs}, {})
+    _check_space(space, training, info)
     total = trials or TRIALS
     if method == "grid":
         points = len(list(grid(space)))
@@ -164,34 +162,34 @@ def search(
     open_plan(folder, plan, resume)
     announce(console, "search", f"{method}, {total} trials of {model} on {data}, in {folder}")
 
-    done = _read_trials(folder)
+    done = read_trials(folder)
     metric, mode = _metric(info)
-    with progress_bar(console) as bar:
-        task = bar.add_task("trials", total=total, figures="")
+    with Counter(console, "trials", total) as counter:
         for number in range(1, total + 1):
             if len(done) < number:
                 params = _propose(method, number, space, done, mode, search_seed)
                 done.append(Trial(number, params))
-                _write_trials(folder, done)
-            kept = done[number - 1].state != _RUNNING
+                write_trials(folder, done)
+            kept = done[number - 1].state != RUNNING
             if not kept:
                 arguments = _arguments(training, done[number - 1].params)
-                arguments["extra_callbacks"] = [Epochs(bar, task, number - 1)]
+                arguments["extra_callbacks"] = [counter.epochs(number)]
                 if trial_epochs is not None:
                     arguments["epochs"] = trial_epochs
                 done[number - 1] = _tried(
                     done[number - 1], metric, model=model, data=data, folder=folder, **arguments
                 )
-                _write_trials(folder, done)
-            best = next(iter(_ranking(done[:number], mode)), None)
-            console.print(
-                _line(done[number - 1], total, metric, best, kept), highlight=False, soft_wrap=True
-            )
+                write_trials(folder, done)
+            best = next(iter(ranking(done[:number], mode)), None)
             figures = "" if best is None else f"best {metric} {best.value:.4f}"
-            bar.update(task, completed=number, figures=figures)
+            counter.ended(number, trial_line(done[number - 1], total, metric, best, kept), figures)
 
-    if not _ranking(done, mode):
-        raise RuntimeError(f"All {len(done)} trials in {folder} diverged: try lower rates.")
+    if not ranking(done, mode):
+        failed = next((f" The first that failed: {t.message}" for t in done if t.message), "")
+        raise RuntimeError(
+            f"None of the {len(done)} trials in {folder} came to its end. Those that diverged "
+            f"need lower rates.{failed}"
+        )
     result = Search(
         folder=folder,
         metric=metric,
@@ -199,7 +197,7 @@ def search(
         trials=tuple(done),
         importance=_importance(done, space, mode),
         command=train_command(
-            model, data, "runs/best", _arguments(training, _ranking(done, mode)[0].params)
+            model, data, "runs/best", _arguments(training, ranking(done, mode)[0].params)
         ),
     )
     _write(result, space)
@@ -215,29 +213,69 @@ def search(
     return result
 
 
-def _check_space(space: Space, training: Mapping[str, Any], recipe: Recipe) -> None:
-    """Finds names that nothing has, and values that no recipe takes, before any trial."""
-    for name, each in space.items():
-        group, dot, _ = name.partition(".")
+def _check_space(space: Space, training: Mapping[str, Any], info) -> None:
+    """Finds names that nothing has, and values that no trial could take, before any trial.
+
+    A value has to fit beside the other fields as they are given or usual, or beside some value of
+    another field that is searched. A combination of such values may still be unfit: its trial fails
+    before it has begun.
+    """
+    check_options(info, training.get("options") or {})
+    for name in space:
+        group, dot, rest = name.partition(".")
         if dot and group in GROUPS:
-            continue
-        if name not in {*RECIPE_FIELDS, "seed", "precision"}:
+            if rest in (training.get(GROUPS[group]) or {}):
+                raise ValueError(f"{name} is given, and also searched.")
+            if group == "option":
+                check_options(info, {rest: None})
+        elif name not in {*RECIPE_FIELDS, "seed", "precision"}:
             raise ValueError(
                 f"--space {name} is no field of the recipe {sorted(RECIPE_FIELDS)}, neither seed "
                 f"nor precision, and begins with none of {[f'{group}.' for group in GROUPS]}."
             )
-        if name in training:
+        elif name in training:
             raise ValueError(f"{name}={training[name]!r} is given, and also searched.")
-        if name in RECIPE_FIELDS:
-            for value in each.values if isinstance(each, Choice) else (each.low, each.high):
-                dataclasses.replace(recipe, **{name: value})  # Raises what is wrong with it.
+    fields = {
+        name: each.values if isinstance(each, Choice) else (each.low, each.high)
+        for name, each in space.items()
+        if name in RECIPE_FIELDS
+    }
+    if not fields:
+        _recipe(info, training, {})
+    for name, values in fields.items():
+        beside = [
+            {other: another} for other in fields if other != name for another in fields[other]
+        ]
+        for value in values:
+            _check_value(info, training, {name: value}, beside)
+
+
+def _check_value(info, training, one: dict[str, Any], beside: Sequence[dict[str, Any]]) -> None:
+    """Raises what is wrong with a value, unless it is right beside another one."""
+    try:
+        _recipe(info, training, one)
+    except ValueError:
+        for other in beside:
+            with contextlib.suppress(ValueError):
+                _recipe(info, training, one | other)
+                return
+        raise
+
+
+def _recipe(info, training: Mapping[str, Any], params: Mapping[str, Any]):
+    """The recipe of a trial, or a `ValueError` that says why there is none."""
+    arguments = inspect.signature(train).parameters
+    return chosen_recipe(
+        info,
+        {name: v for name, v in {**training, **params}.items() if name not in arguments},
+        tune=training.get("tune"),
+        pretraining=training.get("pretraining"),
+    )
 
 
 def _metric(info) -> tuple[str, str]:
     """The figure that tells how good a run is, and which way is better."""
-    from vislearn.tasks import TASKS
-
-    task = TASKS.get((info.task, info.family)) or TASKS[info.task]
+    task = task_kind(info.task, info.family)
     if task.metric is None or not task.takes_images:
         raise ValueError(f"{info.name} makes pictures: no figure tells which trial is best.")
     return task.metric, task.metric_mode
@@ -272,45 +310,27 @@ def _arguments(training: Mapping[str, Any], params: Mapping[str, Any]) -> dict[s
 
 
 def _tried(trial: Trial, metric: str, *, model, data, folder: Path, **arguments) -> Trial:
-    """The trial with its result. A loss that becomes NaN is one, too: this rate is too high."""
+    """The trial with its result. That it diverges or can't be trained is one, too.
+
+    Raises:
+        OSError, ImportError: Where the data, the disk or the installation is at fault, and not what
+            is tried: the trial can go on when that is mended.
+    """
     arguments["data_options"] = {**arguments.get("data_options", {}), "test": False}
     started = time.perf_counter()
-    state, value = _DIVERGED, None
+    state, value, message = FAILED, None, None
     try:
         out = folder / f"trial_{trial.number:03}"
         run = finish(model, data=data, out=out, quiet=True, **arguments)
-        state, value = _FINISHED, run.metrics()["validation"][metric]
+        state, value = FINISHED, run.metrics()["validation"][metric]
     except TrainingDiverged:
-        pass
+        state = DIVERGED
+    except (OSError, ImportError):
+        raise
+    except Exception as error:  # Builders, backends and devices raise of many kinds.
+        message = f"{type(error).__name__}: {error}"
     seconds = round(time.perf_counter() - started, 1)
-    return dataclasses.replace(trial, state=state, value=value, seconds=seconds)
-
-
-def _ranking(trials: Sequence[Trial], mode: str) -> list[Trial]:
-    finished = [trial for trial in trials if trial.state == _FINISHED]
-    return sorted(finished, key=lambda trial: trial.value, reverse=mode == "max")
-
-
-def _read_trials(folder: Path) -> list[Trial]:
-    path = folder / "trials.json"
-    return [Trial(**row) for row in json.loads(path.read_text())] if path.exists() else []
-
-
-def _write_trials(folder: Path, trials: Sequence[Trial]) -> None:
-    write_json(folder / "trials.json", [dataclasses.asdict(trial) for trial in trials])
-
-
-def _line(trial: Trial, total: int, metric: str, best: Trial | None, kept: bool) -> str:
-    width = len(str(total))
-    figure = trial.state if trial.value is None else f"{metric} {trial.value:.4f}"
-    params = "  ".join(f"{name} {_short(value)}" for name, value in trial.params.items())
-    end = "kept" if kept else f"{trial.seconds:.1f} s"
-    star = "  *" if best is not None and best.number == trial.number else ""
-    return f"trial {trial.number:>{width}}/{total}  {figure}  {params}  {end}{star}"
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return dataclasses.replace(trial, state=state, value=value, seconds=seconds, message=message)
 
 
 # Optuna, for what it does better than a few lines: proposals that learn, and importances.
@@ -333,14 +353,14 @@ def _study(trials: Sequence[Trial], space: Space, mode: str):
     study = optuna.create_study(direction="maximize" if mode == "max" else "minimize")
     distributions = {name: each.distribution() for name, each in space.items()}
     for trial in trials:
-        if trial.state != _RUNNING:
+        if trial.state != RUNNING:
             state = optuna.trial.TrialState
             study.add_trial(
                 optuna.trial.create_trial(
                     params={n: space[n].encode(value) for n, value in trial.params.items()},
                     distributions=distributions,
                     value=trial.value,
-                    state=state.COMPLETE if trial.state == _FINISHED else state.FAIL,
+                    state=state.COMPLETE if trial.state == FINISHED else state.FAIL,
                 )
             )
     return study
@@ -348,7 +368,7 @@ def _study(trials: Sequence[Trial], space: Space, mode: str):
 
 def _importance(trials: Sequence[Trial], space: Space, mode: str) -> dict[str, float] | None:
     """Shares of the figure's variation that parameters explain, the largest first."""
-    values = {trial.value for trial in trials if trial.state == _FINISHED}
+    values = {trial.value for trial in trials if trial.state == FINISHED}
     if len(values) < 2 or not _has_optuna():
         return None
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
@@ -361,7 +381,7 @@ def _write(result: Search, space: Space) -> None:
     """`best.json`, `importance.png` and `slices.png`."""
     from vislearn import pictures
 
-    finished = [trial for trial in result.trials if trial.state == _FINISHED]
+    finished = [trial for trial in result.trials if trial.state == FINISHED]
     ranges = {name: each for name, each in space.items() if isinstance(each, Range)}
     figure = pictures.slices(
         [trial.params for trial in finished],

@@ -59,8 +59,8 @@ class Adversarial(Task):
         updates = steps * trainer.discriminator_steps
         trainer.compile(
             {
-                "discriminator": build_optimizer(other, updates),
-                "generator": build_optimizer(recipe, steps),
+                "discriminator": build_optimizer(other, updates, trainer.discriminator),
+                "generator": build_optimizer(recipe, steps, network),
             }
         )
         return trainer

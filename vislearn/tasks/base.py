@@ -122,6 +122,8 @@ class Task(abc.ABC):
     verb: ClassVar[str] = "predict"
     # Whether a recipe may name its loss.
     names_loss: ClassVar[bool] = False
+    # Whether its loss takes a recipe's label smoothing.
+    smooths_labels: ClassVar[bool] = False
     # How many augmented views of each picture it learns from.
     views: ClassVar[int] = 1
     # How pictures of another size are fitted, unless somebody says otherwise.
@@ -315,7 +317,7 @@ def refuse_activation(activation, added: str) -> None:
 
     if activation in (keras.activations.softmax, keras.activations.sigmoid):
         raise ValueError(
-            f"model ends in {activation.__name__}, and the export adds the {added}: build it with "
+            f"model ends in {activation.__name__}, and decoding adds the {added}: build it with "
             "classifier_activation=None."
         )
 

@@ -28,6 +28,7 @@ class SemanticSegmentation(Task):
     name: ClassVar[str] = "semantic_segmentation"
     metric: ClassVar[str] = "mean_iou"
     verb: ClassVar[str] = "segment"
+    smooths_labels: ClassVar[bool] = True
     meanings: ClassVar[dict[str, str]] = {
         "mask": "number of the likeliest class of each pixel",
         "confidence": "probability of this class",

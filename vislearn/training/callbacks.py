@@ -241,6 +241,27 @@ def best_path(folder: Path) -> Path:
     return folder / "checkpoints" / "best.npz"
 
 
+def announce(console, label: str, text: str) -> None:
+    """A line of what is about to happen."""
+    console.print(f"[bold]{label:<8}[/bold]", end="")
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def progress_bar(console):
+    """A `rich.progress.Progress` that goes when it is done, with a column for figures."""
+    from rich import progress
+
+    return progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeRemainingColumn(),
+        progress.TextColumn("{task.fields[figures]}"),
+        console=console,
+        transient=True,
+    )
+
+
 class Progress(keras.callbacks.Callback):
     """A bar for the running epoch, and a line for each that has ended.
 
@@ -264,17 +285,7 @@ class Progress(keras.callbacks.Callback):
         self.keeper = keeper
 
     def __enter__(self) -> "Progress":
-        from rich import progress
-
-        self.bar = progress.Progress(
-            progress.TextColumn("{task.description}"),
-            progress.BarColumn(),
-            progress.MofNCompleteColumn(),
-            progress.TimeRemainingColumn(),
-            progress.TextColumn("{task.fields[figures]}"),
-            console=self.console,
-            transient=True,
-        )
+        self.bar = progress_bar(self.console)
         self.bar.start()
         return self
 

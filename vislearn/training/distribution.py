@@ -5,9 +5,11 @@ averaged, so that a step is that of one device on the whole batch (see docs/dist
 it is `keras.distribution.DataParallel`, on TensorFlow `tf.distribute.MirroredStrategy`.
 """
 
+import atexit
 import contextlib
 import dataclasses
 import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -271,9 +273,9 @@ class Replicas:
         """Inside all hosts are needed; at the end they part.
 
         Raises:
-            HostLost: If the connection to another host broke. Where a device waits without
-                noticing, JAX ends this process after `HEARTBEAT` seconds, with a message of its
-                own.
+            HostLost: If the connection to another host broke. The process then ends with status
+                1, whatever it does until then. Where a device waits without noticing, JAX ends it
+                after `HEARTBEAT` seconds, with a message of its own.
         """
         if self.host_count == 1:
             yield
@@ -286,9 +288,17 @@ class Replicas:
             # Gloo's are of the second kind, as are errors that have nothing to do with hosts.
             if isinstance(error, ValueError) and "Gloo" not in str(error):
                 raise
+            atexit.register(_leave)
             raise HostLost(
                 f"Another of the {self.host_count} hosts has died or cannot be reached. Start all "
                 "of them again with --resume: they go on after the last whole epoch. "
                 f"({str(error).splitlines()[0]})"
             ) from error
         jax.distributed.shutdown()
+
+
+def _leave() -> None:
+    """Ends a process that has lost a host: at its exit JAX would wait for that one, and abort."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)

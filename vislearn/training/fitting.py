@@ -16,7 +16,7 @@ from vislearn.training.evaluation import evaluate_and_report
 from vislearn.training.preparation import build_network, prepare
 from vislearn.training.run import Config, Run, check_folder, open_folders, save_model
 from vislearn.training.trainers import build_trainer
-from vislearn.training.tuning import Probe, Tuning
+from vislearn.training.tuning import begin_tuning
 
 
 def train(
@@ -85,44 +85,40 @@ def train(
     folder = replicas.folder(Path(out))
     if replicas.first:
         check_folder(folder, resume)
-    config, dataset, task = prepare(
-        model,
-        data=data,
-        image_size=image_size,
-        precision=precision,
-        seed=seed,
-        weights=weights,
-        tune=tune,
-        options=options,
-        data_options=data_options,
-        task_options=task_options,
-        pretraining=pretraining,
-        quiet=quiet,
-        **recipe,
-    )
-    used, tuning = config.recipe, None if tune is None else Tuning.parse(tune)
-    replicas.check(used.batch_size, used.accumulate)
-    with backend.precision(precision), replicas.scope():
-        network = trained = build_network(config, dataset, task)
-        probe, batches = None, dataset
-        if tuning is not None:
-            tuning.apply(network)
-        if tuning is not None and tuning.kind == "head":
-            probe = Probe(network, dataset, seed)
-            trained, batches = probe.model, probe.data
-        trainer = build_trainer(trained, task, used, used.epochs * dataset.steps_per_epoch, seed)
-        replicas.prepare(trained, trainer)
-
-    started = time.perf_counter()
     more = (*replicas.callbacks(), *extra_callbacks)
-    with replicas.together(), replicas.scope():
-        open_folders(folder, config, resume, replicas)
-        state = callbacks.state_path(folder)
-        history = load_state(state, trainer)["history"] if resume and state.exists() else []
-        _announce(console, config, dataset, task, network, replicas, folder, done=len(history))
-        keeper = _fit(
-            trainer, trained, batches, folder, used, task, history, console, more, replicas
+    started = time.perf_counter()
+    with replicas.together():
+        config, dataset, task = prepare(
+            model,
+            data=data,
+            image_size=image_size,
+            precision=precision,
+            seed=seed,
+            weights=weights,
+            tune=tune,
+            options=options,
+            data_options=data_options,
+            task_options=task_options,
+            pretraining=pretraining,
+            quiet=quiet,
+            **recipe,
         )
+        used = config.recipe
+        replicas.check(used.batch_size, used.accumulate)
+        with backend.precision(precision), replicas.scope():
+            network = build_network(config, dataset, task)
+            trained, batches, probe = begin_tuning(network, dataset, tune, seed)
+            steps = used.epochs * dataset.steps_per_epoch
+            trainer = build_trainer(trained, task, used, steps, seed)
+            replicas.prepare(trained, trainer)
+        with replicas.scope():
+            open_folders(folder, config, resume, replicas)
+            state = callbacks.state_path(folder)
+            history = load_state(state, trainer)["history"] if resume and state.exists() else []
+            _announce(console, config, dataset, task, network, replicas, folder, done=len(history))
+            keeper = _fit(
+                trainer, trained, batches, folder, used, task, history, console, more, replicas
+            )
     if not replicas.first:
         return Run(Path(out), config)
     seconds = sum(row["seconds"] for row in keeper.history)
@@ -221,8 +217,7 @@ def _announce(console, config, dataset, task, network, replicas, folder, *, done
         ("machine", backend.describe() + replicas.describe()),
         ("run", f"{folder}, going on after epoch {done}" if done else str(folder)),
     ):
-        console.print(f"[bold]{label:<8}[/bold]", end="")
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        callbacks.announce(console, label, text)
     for note in info.notes:
         console.print(f"        {note}", highlight=False, markup=False, soft_wrap=True)
 

@@ -1,6 +1,7 @@
 """The optimisers by the names that a course gives them; docs/optimizers.md has their equations."""
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -41,6 +42,12 @@ _SWITCHES = ("amsgrad", "centered")
 _SHARES = ("rho", "beta_2", "momentum")
 
 
+def is_number(value) -> bool:
+    """Whether a value is an integer or a finite float, and no boolean."""
+    real = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return real and math.isfinite(value)
+
+
 def check_options(name: str, options: Mapping[str, Any]) -> None:
     """Sees that an optimiser has these options.
 
@@ -57,7 +64,7 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
             raise ValueError(
                 f"optimizer_options has {option!r}; {name} takes {list(known) or 'none'}."
             )
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        number = is_number(value)
         if option in _SWITCHES:
             rule, holds = "true or false", isinstance(value, bool)
         elif option in _SHARES:

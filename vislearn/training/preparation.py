@@ -1,6 +1,7 @@
 """From the arguments of a training to its data, task and network."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,8 @@ import keras
 from vislearn import backend
 from vislearn.data import Dataset, load_dataset
 from vislearn.data.augmentation import get_augmentation, recorded
-from vislearn.registry import create_model, model_info
-from vislearn.tasks import Pretraining, Task, get_task
+from vislearn.registry import COMMON_ARGUMENTS, ModelInfo, create_model, model_info
+from vislearn.tasks import TASKS, Pretraining, Task, get_task
 from vislearn.tasks.pretraining import METHODS
 from vislearn.training.optimizers import OPTIMIZERS
 from vislearn.training.recipes import Recipe, default_recipe
@@ -37,26 +38,17 @@ def prepare(
 ) -> tuple[Config, Dataset, Task]:
     """What a run is made of, before its network is built: see `train` for arguments and errors."""
     info = model_info(model)
-    fields = {field.name for field in dataclasses.fields(Recipe)}
-    if unknown := sorted(recipe.keys() - fields):
-        raise ValueError(f"{unknown} are no fields of the recipe: {sorted(fields)}.")
-    if taken := sorted({*(options or {})} & {"input_shape", "num_classes", "weights"}):
-        raise ValueError(f"options holds {taken}, which follow from the data or have a place.")
-    tuning = None if tune is None else Tuning.parse(tune)
-    if tuning is not None and weights is None:
+    check_options(info, options or {})
+    if tune is not None and weights is None:
+        Tuning.parse(tune)
         raise ValueError(f"tune={tune!r} needs weights to start from.")
-    if recipe.get("loss") is not None:
-        # The family's smoothing was chosen with cross entropy, and not every loss allows it.
-        recipe = {"label_smoothing": 0.0, **recipe}
     if pretraining is not None:
         task_options = {**(task_options or {}), "method": pretraining}
         if info.task != "classification":
             raise ValueError(f"model={model!r} must be a classifier, and is for {info.task}.")
         if pretraining not in METHODS:
             raise ValueError(f"method={pretraining!r} must be one of {METHODS}.")
-    usual = default_recipe(pretraining or info.family)
-    used = dataclasses.replace(usual if tuning is None else tuning.recipe(usual), **recipe)
-    used = dataclasses.replace(used, augment=recorded(used.augment))
+    used = chosen_recipe(info, recipe, tune=tune, pretraining=pretraining)
     loading = {"augment": used.augment}
     if weights == IMAGENET:
         loading["channels"] = info.input_shape[2]  # Grey pictures, too: the weights are of colour.
@@ -94,6 +86,83 @@ def prepare(
         classes=list(dataset.info.classes),
     )
     return config, dataset, task
+
+
+def check_options(info: ModelInfo, options: Mapping[str, Any]) -> None:
+    """Sees that an architecture has these options, before it is built.
+
+    Raises:
+        ValueError: If it has not, or if one follows from the data.
+    """
+    if taken := sorted({*options} & {"input_shape", "num_classes", "weights"}):
+        raise ValueError(f"options holds {taken}, which follow from the data or have a place.")
+    allowed = {*COMMON_ARGUMENTS, *info.options}
+    if unknown := sorted({*options} - allowed):
+        raise ValueError(f"options holds {unknown}; {info.name} takes {sorted(allowed)}.")
+
+
+def chosen_recipe(
+    info: ModelInfo,
+    given: Mapping[str, Any],
+    *,
+    tune: str | None = None,
+    pretraining: str | None = None,
+) -> Recipe:
+    """The recipe of a training: the family's, changed for what is tuned, with what is given.
+
+    Args:
+        info: Of the model.
+        given: Fields that were asked for, as `train` takes them.
+        tune, pretraining: See `train`.
+
+    Raises:
+        ValueError: If a field is unknown or out of range, or is no part of this training.
+    """
+    fields = {field.name for field in dataclasses.fields(Recipe)}
+    if unknown := sorted(given.keys() - fields):
+        raise ValueError(f"{unknown} are no fields of the recipe: {sorted(fields)}.")
+    given = dict(given)
+    if given.get("loss") is not None:
+        # The family's smoothing was chosen with cross entropy, and not every loss allows it.
+        given = {"label_smoothing": 0.0, **given}
+    tuning = None if tune is None else Tuning.parse(tune)
+    usual = default_recipe(pretraining or info.family)
+    usual = usual if tuning is None else tuning.recipe(usual)
+    if "augment" in given:
+        given["augment"] = recorded(given["augment"])
+    used = dataclasses.replace(usual, **given)
+    task = info.task if pretraining is None else Pretraining.name
+    _refuse_unused(used, given, tuning, task_kind(task, info.family))
+    get_augmentation(used.augment, task=task)  # Raises what is wrong with it.
+    return used
+
+
+def task_kind(task: str, family: str) -> type[Task]:
+    """The class of the task, where one of the family is no other."""
+    return TASKS.get((task, family)) or TASKS[task]
+
+
+def _refuse_unused(used: Recipe, given: Mapping[str, Any], tuning, task: type[Task]) -> None:
+    """Finds what was asked for and would change nothing."""
+    if given.get("momentum") and OPTIMIZERS[used.optimizer].momentum is None:
+        raise ValueError(
+            f"momentum={used.momentum!r}: optimizer={used.optimizer!r} takes none in this field; "
+            f"its optimizer_options are {list(OPTIMIZERS[used.optimizer].options) or 'none'}."
+        )
+    if "penalized" in given and not (used.l1 or used.l2):
+        raise ValueError(f"penalized={used.penalized!r} needs l1 or l2, which are both 0.")
+    if given.get("label_smoothing") and not task.smooths_labels:
+        raise ValueError(
+            f"label_smoothing={used.label_smoothing!r}: the loss of {task.name} has no labels "
+            "that could be smoothed."
+        )
+    if used.loss is not None and not task.names_loss:
+        raise ValueError(f"loss={used.loss!r}: {task.name} has a loss of its own.")
+    if tuning is not None and tuning.kind == "head" and used.augment != "none":
+        raise ValueError(
+            f"augment={used.augment!r}: with tune='head' the features of each image are computed "
+            "once, so it must be 'none'."
+        )
 
 
 def _weights_file(weights: str | Path) -> str:
@@ -135,12 +204,19 @@ def _fit_batch_size(recipe: Recipe, dataset: Dataset, *, scale_rate: bool) -> Re
 
 
 def build_network(config: Config, dataset: Dataset, task: Task) -> keras.Model:
-    """The network of a run with the weights that it starts from."""
+    """The network of a run with the weights that it starts from.
+
+    Raises:
+        ValueError: If it can't be built, or gives something else than its task learns from and
+            answers with, such as probabilities for logits.
+    """
     keras.utils.set_random_seed(config.seed)
-    return create_model(
+    network = create_model(
         config.model,
         input_shape=tuple(dataset.info.image_shape),
         num_classes=task.num_classes(model_info(config.model).num_classes),
         weights=config.weights,
         **config.options,
     )
+    task.check_model(network)
+    return network

@@ -17,6 +17,7 @@ from vislearn import backend
 from vislearn.training.adversarial import OptimizerGroup
 from vislearn.training.preparation import build_network, prepare
 from vislearn.training.trainers import build_trainer
+from vislearn.training.tuning import begin_tuning
 
 _HALF_WINDOW = 0.25  # decades to each side of a rate over which the slope of the loss is measured
 _DIVERGED = 4.0  # times the least smoothed loss
@@ -80,8 +81,8 @@ def lr_range(
 ) -> RateRange:
     """Tests a range of learning rates on the batches, the loss and the optimiser of a recipe.
 
-    Nothing of the test set or the validation set is read. With `accumulate`, a rate holds for as
-    many steps as make an update.
+    Only training images are learned from, and nothing else is measured; the test images are not
+    read at all. With `accumulate`, a rate holds for as many steps as make an update.
 
     Args:
         model: Registry name of a model with one optimiser, which a GAN has not.
@@ -93,8 +94,8 @@ def lr_range(
         precision: `"float32"` or `"mixed_bfloat16"`.
         quiet: Show no progress.
         **arguments: Further arguments of `vislearn.train` that say what is trained and how:
-            `image_size`, `seed`, `weights`, `options`, `data_options`, `task_options` and fields of
-            the recipe.
+            `image_size`, `seed`, `weights`, `tune`, `options`, `data_options`, `task_options` and
+            fields of the recipe.
 
     Raises:
         ValueError: If an argument, the model or the data is unfit, or if no loss is finite.
@@ -105,6 +106,7 @@ def lr_range(
         raise ValueError(f"{steps=} must be at least 10.")
     if not 0 <= smoothing < 1:
         raise ValueError(f"{smoothing=} must be at least 0 and below 1.")
+    arguments["data_options"] = {**(arguments.get("data_options") or {}), "test": False}
     config, dataset, task = prepare(model, data=data, precision=precision, quiet=quiet, **arguments)
     sweep = dataclasses.replace(
         config.recipe,
@@ -116,10 +118,11 @@ def lr_range(
     )
     with backend.precision(precision):
         network = build_network(config, dataset, task)
-        trainer = build_trainer(network, task, sweep, steps - 1, config.seed)
+        trained, batches, _ = begin_tuning(network, dataset, config.tune, config.seed)
+        trainer = build_trainer(trained, task, sweep, steps - 1, config.seed)
     if isinstance(trainer.optimizer, OptimizerGroup):
         raise ValueError(f"model={model!r} has an optimiser for each of its networks, not one.")
-    rates, losses = _sweep(trainer, dataset, steps, smoothing, quiet)
+    rates, losses = _sweep(trainer, batches, steps, smoothing, quiet)
     if not losses:
         raise ValueError(f"{least=}: the loss of the first batch is not finite.")
     smoothed_losses = smooth(losses, smoothing)

@@ -5,8 +5,11 @@ import math
 import re
 from typing import Any
 
-from vislearn.training.adaptive_clipping import ADAPTIVE
-from vislearn.training.optimizers import OPTIMIZERS, check_options
+import keras
+
+from vislearn.losses.classification import FORMULAS
+from vislearn.training.adaptive_clipping import ADAPTIVE, unusual_units
+from vislearn.training.optimizers import OPTIMIZERS, check_options, is_number
 from vislearn.training.schedules import SCHEDULES, build_schedule
 
 DROPOUT_SCHEDULE = re.compile("(early|linear|late):([1-9][0-9]*)")
@@ -99,30 +102,35 @@ class Recipe:
 
     def __post_init__(self):
         for name, rule, holds in (
-            ("epochs", "a positive integer", _whole(self.epochs, 1)),
-            ("batch_size", "a positive integer", _whole(self.batch_size, 1)),
-            ("accumulate", "a positive integer", _whole(self.accumulate, 1)),
-            ("patience", "a positive integer", _whole(self.patience, 1)),
-            ("optimizer", f"one of {[*OPTIMIZERS]}", self.optimizer in OPTIMIZERS),
-            ("schedule", f"one of {[*SCHEDULES]}", self.schedule in SCHEDULES),
-            ("learning_rate", "positive and finite", 0 < self.learning_rate < math.inf),
-            ("weight_decay", "at least 0", 0 <= self.weight_decay < math.inf),
-            ("l1", "at least 0", 0 <= self.l1 < math.inf),
-            ("l2", "at least 0", 0 <= self.l2 < math.inf),
+            ("epochs", "a positive integer", _whole(self.epochs)),
+            ("batch_size", "a positive integer", _whole(self.batch_size)),
+            ("accumulate", "a positive integer", _whole(self.accumulate)),
+            ("patience", "a positive integer", _whole(self.patience)),
+            ("optimizer", f"one of {[*OPTIMIZERS]}", _named(self.optimizer, OPTIMIZERS)),
+            ("schedule", f"one of {[*SCHEDULES]}", _named(self.schedule, SCHEDULES)),
+            ("loss", f"one of {sorted(FORMULAS)}", _none_or(self.loss, _named, FORMULAS)),
+            ("learning_rate", "positive and finite", _positive(self.learning_rate)),
+            ("weight_decay", "at least 0", _at_least_0(self.weight_decay)),
+            ("l1", "at least 0", _at_least_0(self.l1)),
+            ("l2", "at least 0", _at_least_0(self.l2)),
             ("penalized", "a wildcard of layer names", isinstance(self.penalized, str)),
-            ("label_smoothing", "between 0 and 1", 0 <= self.label_smoothing <= 1),
-            ("clip_norm", "positive", self.clip_norm is None or self.clip_norm > 0),
-            ("clip_value", "positive", self.clip_value is None or self.clip_value > 0),
-            ("agc", "positive", self.agc is None or self.agc > 0),
-            ("sam", "positive", self.sam is None or self.sam > 0),
-            ("momentum", "at least 0 and below 1", 0 <= self.momentum < 1),
-            ("ema", "at least 0 and below 1", 0 <= self.ema < 1),
+            ("label_smoothing", "between 0 and 1", _at_least_0(self.label_smoothing, most=1)),
+            ("augment", "a name or a dictionary", _none_or(self.augment, isinstance, str | dict)),
+            ("clip_norm", "positive and finite", _none_or(self.clip_norm, _positive)),
+            ("clip_value", "positive and finite", _none_or(self.clip_value, _positive)),
+            ("agc", "positive and finite", _none_or(self.agc, _positive)),
+            ("sam", "positive and finite", _none_or(self.sam, _positive)),
+            ("momentum", "at least 0 and below 1", _at_least_0(self.momentum, below=1)),
+            ("ema", "at least 0 and below 1", _at_least_0(self.ema, below=1)),
             (
                 "dropout_schedule",
                 "early:N, linear:N or late:N",
-                self.dropout_schedule is None or DROPOUT_SCHEDULE.fullmatch(self.dropout_schedule),
+                _none_or(self.dropout_schedule, _matches, DROPOUT_SCHEDULE),
             ),
-            ("layer_decay", "above 0 and at most 1", 0 < self.layer_decay <= 1),
+            ("layer_decay", "above 0 and at most 1", _positive(self.layer_decay, most=1)),
+            ("objective", "a dictionary", isinstance(self.objective, dict)),
+            ("optimizer_options", "a dictionary", isinstance(self.optimizer_options, dict)),
+            ("schedule_options", "a dictionary", isinstance(self.schedule_options, dict)),
         ):
             if not holds:
                 raise ValueError(f"{name}={getattr(self, name)!r} must be {rule}.")
@@ -134,8 +142,28 @@ class Recipe:
         build_schedule(self.schedule, self.learning_rate, 1000, **self.schedule_options)
 
 
-def _whole(value, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+def _whole(value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _positive(value, most: float = math.inf) -> bool:
+    return is_number(value) and 0 < value <= most
+
+
+def _at_least_0(value, most: float = math.inf, below: float = math.inf) -> bool:
+    return is_number(value) and 0 <= value <= most and value < below
+
+
+def _named(value, names) -> bool:
+    return isinstance(value, str) and value in names
+
+
+def _matches(value, pattern: re.Pattern) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+def _none_or(value, holds, *arguments) -> bool:
+    return value is None or holds(value, *arguments)
 
 
 _ADAMW = Recipe(
@@ -174,13 +202,8 @@ _RECIPES = {
     "squeezenet": dataclasses.replace(_ADAMW, learning_rate=1e-3, clip_norm=1.0),
     # Where something lies may be what is measured, so pictures are left alone.
     "phurie": dataclasses.replace(_ADAMW, learning_rate=1e-3, augment="none"),
-    # As that of the vision transformer.
-    "swin": dataclasses.replace(
-        _ADAMW, learning_rate=1e-3, schedule="cosine", label_smoothing=0.1, clip_norm=1.0
-    ),
-    "mvit": dataclasses.replace(
-        _ADAMW, learning_rate=1e-3, schedule="cosine", label_smoothing=0.1, clip_norm=1.0
-    ),
+    "swin": _TRANSFORMER,
+    "mvit": _TRANSFORMER,
     # Chosen on MNIST.
     "vae": Recipe(
         optimizer="adam",
@@ -251,8 +274,15 @@ def default_recipe(family: str) -> Recipe:
     return _RECIPES.get(family, _RECIPES[None])
 
 
-def build_optimizer(recipe: Recipe, steps: int):
-    """The Keras optimiser of a recipe for a training of `steps` optimiser steps."""
+def build_optimizer(recipe: Recipe, steps: int, network: keras.Model | None = None):
+    """The Keras optimiser of a recipe for a training of `steps` optimiser steps.
+
+    Args:
+        recipe: How the network is trained.
+        steps: Updates of its weights.
+        network: The network, by whose layers adaptive clipping knows the units of a kernel; None
+            where there are dense layers and convolutions alone.
+    """
     rule = OPTIMIZERS[recipe.optimizer]
     kind = rule.kind
     options = {
@@ -272,6 +302,7 @@ def build_optimizer(recipe: Recipe, steps: int):
     if recipe.agc is not None:
         kind = ADAPTIVE[kind]
         options["agc"] = recipe.agc
+        options["agc_axes"] = {} if network is None else unusual_units(network)
     optimizer = kind(**options)
     optimizer.exclude_from_weight_decay(var_names=list(NOT_DECAYED))
     return optimizer

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
+from vislearn.training.optimizers import is_number
+
 
 @keras.saving.register_keras_serializable("vislearn")
 class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
@@ -43,6 +45,8 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
             raise ValueError(
                 f"{peak=} must be positive, {steps=} at least 1, {warmup=} at least 0 and below 1."
             )
+        if not (0 <= start <= 1 and 0 <= end <= 1):
+            raise ValueError(f"{start=} and {end=} must be between 0 and 1, as parts of the peak.")
         self.peak, self.steps, self.warmup = peak, steps, warmup
         self.start, self.end, self.name = start, end, name
 
@@ -179,7 +183,7 @@ def build_schedule(name: str, peak: float, steps: int, **options):
     build = SCHEDULES[name]
     options = {**_DEFAULT_WARMUP.get(name, {}), **options}
     warmup = 0.0 if name == "one_cycle" else options.pop("warmup", 0.0)
-    _check("warmup", warmup, "at least 0 and below 1", _number(warmup) and 0 <= warmup < 1)
+    _check("warmup", warmup, "at least 0 and below 1", is_number(warmup) and 0 <= warmup < 1)
     known = build.__kwdefaults__ or {}
     if unknown := sorted(options.keys() - known.keys()):
         raise ValueError(
@@ -190,10 +194,6 @@ def build_schedule(name: str, peak: float, steps: int, **options):
     return WarmUp(schedule, rising) if rising else schedule
 
 
-def _number(value) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
 def _check(name: str, value, rule: str, holds: bool) -> None:
     if not holds:
         raise ValueError(f"schedule_options: {name}={value!r} must be {rule}.")
@@ -201,13 +201,13 @@ def _check(name: str, value, rule: str, holds: bool) -> None:
 
 def _constant(peak, steps):
     del steps
-    return peak
+    return float(peak)  # Keras takes no integer.
 
 
 def _step(peak, steps, *, every: float = 1 / 3, factor: float = 0.1):
     """Times `factor` after each share `every` of the training."""
-    _check("every", every, "above 0 and at most 1", _number(every) and 0 < every <= 1)
-    _check("factor", factor, "positive", _number(factor) and factor > 0)
+    _check("every", every, "above 0 and at most 1", is_number(every) and 0 < every <= 1)
+    _check("factor", factor, "positive", is_number(factor) and factor > 0)
     return keras.optimizers.schedules.ExponentialDecay(
         peak, max(1, round(every * steps)), factor, staircase=True
     )
@@ -219,9 +219,12 @@ def _multiplicative(
     """Times each of `factors` at its own share of the training (He et al., arXiv:1512.03385)."""
     listed = isinstance(at, (list, tuple)) and isinstance(factors, (list, tuple))
     _check("at", at, "a list of shares, as `factors` a list of numbers", listed and len(at) > 0)
-    rising = all(one < two for one, two in itertools.pairwise([0.0, *at, 1.0]))
+    rising = all(map(is_number, at)) and all(
+        one < two for one, two in itertools.pairwise([0.0, *at, 1.0])
+    )
     _check("at", at, "shares above 0 and below 1, in order", rising)
-    fit = len(factors) == len(at) and all(factor > 0 for factor in factors)
+    positive = all(is_number(factor) and factor > 0 for factor in factors)
+    fit = len(factors) == len(at) and positive
     _check("factors", factors, "a positive number for each of `at`", fit)
     rates = [peak * math.prod(factors[:count]) for count in range(len(factors) + 1)]
     # Keras holds a rate up to and including its boundary.
@@ -231,13 +234,13 @@ def _multiplicative(
 
 def _exponential(peak, steps, *, end: float = 0.01):
     """Times the same factor at each step, so that the last rate is `end` times the peak."""
-    _check("end", end, "positive", _number(end) and end > 0)
+    _check("end", end, "positive", is_number(end) and end > 0)
     return keras.optimizers.schedules.ExponentialDecay(peak, steps, end)
 
 
 def _cosine(peak, steps, *, end: float = 0.0):
     """Half a cosine down to `end` times the peak (arXiv:1608.03983, equation 5, one period)."""
-    _check("end", end, "between 0 and 1", _number(end) and 0 <= end <= 1)
+    _check("end", end, "between 0 and 1", is_number(end) and 0 <= end <= 1)
     return keras.optimizers.schedules.CosineDecay(peak, steps, alpha=end)
 
 
@@ -252,11 +255,11 @@ def _cyclic(
 ):
     """So many cycles, from `least` times the peak; with `exp_range` the last is `decay` as high."""
     _check("mode", mode, f"one of {CYCLIC_MODES}", mode in CYCLIC_MODES)
-    _check("cycles", cycles, "positive", _number(cycles) and cycles > 0)
-    _check("least", least, "at least 0 and below 1", _number(least) and 0 <= least < 1)
+    _check("cycles", cycles, "positive", is_number(cycles) and cycles > 0)
+    _check("least", least, "at least 0 and below 1", is_number(least) and 0 <= least < 1)
     if mode == "exp_range":
         decay = 0.1 if decay is None else decay
-        _check("decay", decay, "above 0 and at most 1", _number(decay) and 0 < decay <= 1)
+        _check("decay", decay, "above 0 and at most 1", is_number(decay) and 0 < decay <= 1)
     else:
         _check("decay", decay, f"left out with mode={mode}", decay is None)
     gamma = 1.0 if decay is None else decay ** (1 / steps)
@@ -266,7 +269,7 @@ def _cyclic(
 def _one_cycle(peak, steps, *, warmup: float = 0.3, start: float = 0.04, end: float = 1e-4):
     """See `OneCycle`."""
     for name, value in (("warmup", warmup), ("start", start), ("end", end)):
-        _check(name, value, "at least 0 and below 1", _number(value) and 0 <= value < 1)
+        _check(name, value, "at least 0 and below 1", is_number(value) and 0 <= value < 1)
     return OneCycle(peak, steps, warmup, start, end)
 
 

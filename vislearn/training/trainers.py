@@ -92,9 +92,15 @@ def build_trainer(network: keras.Model, task, recipe: Recipe, steps: int, seed: 
         recipe: How it is trained.
         steps: Batches of the whole training.
         seed: Seed of what is drawn while training.
+
+    Raises:
+        ValueError: If the recipe asks for what this training has not.
     """
-    if recipe.loss is not None and not task.names_loss:
-        raise ValueError(f"loss={recipe.loss!r}: {task.name} has a loss of its own.")
+    if recipe.accumulate > steps:
+        raise ValueError(
+            f"accumulate={recipe.accumulate} must be at most {steps}, the steps of the whole "
+            "training: there would be no update."
+        )
     own = task.trainer(network, recipe, steps, seed)
     if own is not None:
         if recipe.l1 or recipe.l2:
@@ -126,7 +132,7 @@ def build_trainer(network: keras.Model, task, recipe: Recipe, steps: int, seed: 
             trainer = ObjectiveTrainer(network, objective, seed)
         else:
             trainer = SharpnessAwareObjectiveTrainer(network, objective, seed, radius=recipe.sam)
-    optimizer = build_optimizer(recipe, max(1, steps // recipe.accumulate))
+    optimizer = build_optimizer(recipe, steps // recipe.accumulate, network)
     if recipe.layer_decay < 1:
         optimizer = with_layer_rates(optimizer, layer_rates(network, recipe.layer_decay))
     if recipe.accumulate > 1:

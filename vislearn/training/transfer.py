@@ -1,4 +1,4 @@
-"""Transfer learning: parts of a network held fast, slower learning below, linear probes.
+"""Transfer learning: parts of a network held fast, slower learning below, features computed once.
 
 A part is named by an endpoint, as `create_backbone` names its levels: `C4` of a convolutional
 network, `block6_out` of a transformer. What lies upstream of it in the graph is the part.
@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 import keras
 import numpy as np
 
-from vislearn.layers import classification_head
 from vislearn.training.adaptive_clipping import ADAPTIVE
 from vislearn.training.optimizers import KINDS, extend
 
@@ -245,82 +244,18 @@ class Scaling:
         return [kernel, bias - self.mean @ kernel]
 
 
-def linear_probe(
-    body: keras.Model,
-    batches: Iterable,
-    num_classes: int,
-    *,
-    epochs: int = 100,
-    batch_size: int = 64,
-    learning_rate: float = 1e-2,
-    weight_decay: float = 1e-4,
-    classifier_activation: str | None = None,
-    seed: int = 0,
-) -> keras.Model:
-    """A linear classifier on the features of a network that is not trained.
-
-    The features of each image are computed once. The head learns from features of mean 0 and
-    variance 1, so that one learning rate does for every body; its weights then take the scaling in.
+def features(body: keras.Model, batches: Iterable) -> np.ndarray:
+    """What a network that is not trained makes of images.
 
     Args:
-        body: A model built with `num_classes=0`, from images to `(batch, features)`; it is frozen.
-        batches: `(images, labels)` pairs, each once: images as the body takes them, labels as
-            integers `(batch,)`.
-        num_classes: Number of classes.
-        epochs, batch_size, learning_rate, weight_decay: Of the head's training, by AdamW with the
-            rate falling to zero along a half cosine.
-        classifier_activation: Of the model that is returned; None for logits.
-        seed: Seed of the order of the features.
+        body: From images to `(batch, features)`.
+        batches: Images `(batch, height, width, channels)`, 0..255.
 
     Returns:
-        The whole model, from images to `(batch, num_classes)`, with the frozen body and the new
-        layer `head`.
-
-    Raises:
-        ValueError: If the body has another output, there are no images, or a label is out of range.
+        `(images, features)`, float32.
     """
-    if len(body.output_shape) != 2:
-        raise ValueError(
-            f"body={body.name!r} gives {body.output_shape}, not (batch, features): build it with "
-            "num_classes=0."
-        )
-    freeze(body)
-    features, labels = _features(body, batches)
-    if labels.min() < 0 or labels.max() >= num_classes:
-        raise ValueError(
-            f"num_classes={num_classes}: labels go from {labels.min()} to {labels.max()}."
-        )
-    scaling = Scaling.of(features)
-    features = scaling.apply(features)
-
-    # The loss is convex: the head may start at zero.
-    head = keras.layers.Dense(num_classes, kernel_initializer="zeros", dtype="float32")
-    probe = keras.Sequential([keras.Input(features.shape[1:]), head])
-    size = min(batch_size, len(labels))
-    steps = len(labels) // size
-    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, epochs * steps)
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=["bias"])
-    probe.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    rng = np.random.default_rng(seed)
-    for _ in range(epochs):
-        order = rng.permutation(len(labels))
-        for step in range(steps):
-            chosen = order[step * size : (step + 1) * size]
-            probe.train_on_batch(features[chosen], labels[chosen])
-
-    outputs = classification_head(body.output, num_classes, classifier_activation)
-    model = keras.Model(body.input, outputs, name=body.name)
-    model.get_layer("head").set_weights(scaling.undone(*head.get_weights()))
-    return model
-
-
-def _features(body, batches) -> tuple[np.ndarray, np.ndarray]:
-    """The features `(images, size)` and labels of all batches."""
-    features, labels = [], []
-    for images, truth in batches:
-        features.append(np.asarray(body.predict_on_batch(np.asarray(images)), "float32"))
-        labels.append(np.asarray(truth))
-    if not labels:
-        raise ValueError("batches holds no images.")
-    return np.concatenate(features), np.concatenate(labels)
+    found = [
+        keras.ops.convert_to_numpy(body.predict_on_batch(np.asarray(images, "float32")))
+        for images in batches
+    ]
+    return np.concatenate(found).astype("float32")

@@ -10,7 +10,6 @@ import dataclasses
 import re
 
 import keras
-import numpy as np
 
 from vislearn.training import transfer
 from vislearn.training.recipes import Recipe
@@ -115,6 +114,31 @@ def _thaw_norms(network: keras.Model) -> None:
         layer.trainable = isinstance(layer, kinds)
 
 
+def begin_tuning(network: keras.Model, dataset, tune: str | None, seed: int):
+    """What of a network is trained, and on what.
+
+    Args:
+        network: The whole network; what is not trained is held fast.
+        dataset: What it is trained on.
+        tune: As `Tuning.parse` takes it; None for all of it in the usual way.
+        seed: Seed of the order of features.
+
+    Returns:
+        The model that is trained, its data, and the `Probe` where it is the head alone, else None.
+
+    Raises:
+        ValueError: As of `Tuning.apply`.
+    """
+    tuning = None if tune is None else Tuning.parse(tune)
+    if tuning is None:
+        return network, dataset, None
+    tuning.apply(network)
+    if tuning.kind != "head":
+        return network, dataset, None
+    probe = Probe(network, dataset, seed)
+    return probe.model, probe.data, probe
+
+
 class Probe:
     """The head of a network, apart, and what it learns from: the features of each image, once.
 
@@ -130,7 +154,7 @@ class Probe:
             raise ValueError(f"tune='head': the head of {network.name} is no dense layer.")
         body = keras.Model(network.inputs, head.input)
         features = {
-            split: _features(body, dataset, split)
+            split: transfer.features(body, (b["images"] for b in dataset.batches(split, 64)))
             for split in ("train", "validation")
             if getattr(dataset, split) is not None
         }
@@ -151,15 +175,6 @@ class Probe:
         """Puts the trained head into a network, in units of its own features."""
         weights = self.model.get_layer(HEAD).get_weights()
         network.get_layer(HEAD).set_weights(self.scaling.undone(*weights))
-
-
-def _features(body, dataset, split: str) -> np.ndarray:
-    """The float32 features of a split `(images, features)`."""
-    found = [
-        keras.ops.convert_to_numpy(body.predict_on_batch(batch["images"].astype("float32")))
-        for batch in dataset.batches(split, 64)
-    ]
-    return np.concatenate(found).astype("float32")
 
 
 class _Features:
