@@ -140,6 +140,20 @@ def sum_before_clipping(optimizer) -> None:
     optimizer._all_reduce_sum_gradients = list
 
 
+def sum_over_replicas(value):
+    """The sum of a tensor over TensorFlow's replicas; elsewhere the tensor is of the whole batch.
+
+    Gradients pass through it to every replica.
+    """
+    if not is_mirrored():
+        return value
+    import tensorflow as tf
+
+    replica = tf.distribute.get_replica_context()
+    # Keras also asks for shapes outside of any replica.
+    return value if replica is None else replica.all_reduce(tf.distribute.ReduceOp.SUM, value)
+
+
 def convolves_in_groups() -> bool:
     """Whether a grouped convolution is one fast operation here, its gradient included."""
     if is_tensorflow():

@@ -2,9 +2,9 @@
 
 python replicas.py OUT NETWORK DATA DEVICES [HOST:PORT INDEX COUNT]
 
-NETWORK is `small`, or a registry name that is then trained for an epoch a batch; DATA an `.npz`
-file with the arrays `x` and `y`. Everything in float64, so that a difference is no rounding that
-has grown.
+NETWORK is `small`, `pixels` (a segmenter, whose loss is no mean of the images'), or a registry
+name that is then trained for an epoch a batch; DATA an `.npz` file with the arrays `x` and `y`.
+Everything in float64, so that a difference is no rounding that has grown.
 """
 
 import sys
@@ -15,6 +15,7 @@ import tensorflow as tf
 
 import vislearn
 from vislearn.layers import BatchNormalization
+from vislearn.losses import SegmentationLoss
 from vislearn.training import distribution
 
 
@@ -26,6 +27,12 @@ def small() -> keras.Model:
     return keras.Model(inputs, keras.layers.Dense(4)(h))
 
 
+def pixels() -> keras.Model:
+    """A convolution that answers for each pixel."""
+    inputs = keras.Input((6, 6, 3))
+    return keras.Model(inputs, keras.layers.Conv2D(4, 3, padding="same")(inputs))
+
+
 def main(out: str, name: str, file: str, devices: str, *place: str) -> None:
     hosts = distribution.Hosts(place[0], int(place[1]), int(place[2])) if place else None
     keras.config.set_floatx("float64")
@@ -33,7 +40,7 @@ def main(out: str, name: str, file: str, devices: str, *place: str) -> None:
     replicas = distribution.Replicas(int(devices))
     with np.load(file) as arrays:
         data = tf.data.Dataset.from_tensor_slices((arrays["x"], arrays["y"]))
-    if name == "small":
+    if name in SMALL:
         # The last validation batch has one image, which nothing can divide.
         train, validation = data.take(120).batch(12, True), data.skip(120).batch(12)
         fit = {"x": train, "validation_data": validation, "epochs": 3}
@@ -43,12 +50,13 @@ def main(out: str, name: str, file: str, devices: str, *place: str) -> None:
 
     with replicas.together(), replicas.scope():
         keras.utils.set_random_seed(0)
-        network = small() if name == "small" else vislearn.create_model(name)
+        network = SMALL[name]() if name in SMALL else vislearn.create_model(name)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         network.compile(
             # Gradients of the small network have norms of about 1.
             keras.optimizers.SGD(0.1, momentum=0.9, weight_decay=1e-3, global_clipnorm=0.1),
-            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=["accuracy"],
+            SegmentationLoss(jaccard=0.5) if name == "pixels" else loss,
+            metrics=[] if name == "pixels" else ["accuracy"],
         )
         replicas.prepare(network, network)
         fit["x"] = replicas.part_of(fit["x"])
@@ -58,6 +66,7 @@ def main(out: str, name: str, file: str, devices: str, *place: str) -> None:
 
 
 BATCH = 32
+SMALL = {"small": small, "pixels": pixels}
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
