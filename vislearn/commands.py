@@ -1,6 +1,7 @@
 """What the commands do that concerns several rooms: export a run, compare formats, draw answers."""
 
 import dataclasses
+import fnmatch
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -28,14 +29,14 @@ def export_run(
     Args:
         folder: Folder of the run.
         directory: Folder of the package.
-        formats, quantize, keep_float, budget, batch, overwrite: See `export_model`. What does not
-            take images has no int8 file.
+        formats, quantize, keep_float, budget, batch, overwrite: See `export_model`. Of several
+            packages each keeps those layers in float that it has.
         task_options: Attributes of the task that differ from the run's, such as `score_threshold`.
-        samples: How many training images to compare the files on and to find int8 ranges with.
+        samples: How many training images to compare the files on and to find int8 ranges with;
+            what takes no images draws its noise itself.
 
     Returns:
-        An `ExportReport` a package. The int8 file is judged on the validation images; what takes no
-        images has none.
+        An `ExportReport` a package. What answers pictures is judged on the validation images.
     """
     from vislearn.export import export_model
     from vislearn.training import Run
@@ -49,6 +50,7 @@ def export_run(
     metadata = {
         "command": repeat_command(run.config, folder),
         "model": run.config.model,
+        "options": run.config.options,
         "data": data.info.source,
         "images": dict(data.info.counts),
         "recipe": dataclasses.asdict(run.config.recipe),
@@ -58,21 +60,21 @@ def export_run(
     }
     if run.config.members:
         metadata["members"] = run.config.members
-    names = [signature.name for signature in task.signatures(model)]
-    kinds = [quantize] if isinstance(quantize, str) else [*(quantize or ())]
+    signatures = task.signatures(model)
     reports = []
-    for name in names:
-        images = name in _from_images(task, model)
+    for signature in signatures:
+        name = signature.name
+        images = [input.name for input in signature.inputs] == ["image"]
         reports.append(
             export_model(
                 model,
-                Path(directory) if len(names) == 1 else Path(directory) / name,
+                Path(directory) if len(signatures) == 1 else Path(directory) / name,
                 task=task,
                 signature=name,
                 formats=formats,
-                quantize=[kind for kind in kinds if images or kind != "int8"],
-                keep_float=keep_float if images else (),
-                budget=budget if name == "predict" else None,
+                quantize=quantize,
+                keep_float=_kept_by(signature, signatures, keep_float),
+                budget=budget,
                 batch=batch,
                 calibration=data.arrays("train", limit=samples)["images"] if images else None,
                 validation=data.arrays("validation") if name == "predict" else None,
@@ -84,12 +86,16 @@ def export_run(
     return reports
 
 
-def _from_images(task, model) -> list[str]:
-    """Names of the signatures that take pictures."""
+def _kept_by(signature, signatures, patterns: Sequence[str]) -> list[str]:
+    """The patterns of layers that a signature has, and those that none has, which is an error."""
+
+    def has(one, pattern: str) -> bool:
+        return bool(fnmatch.filter([layer.name for layer in one.model.layers], pattern))
+
     return [
-        signature.name
-        for signature in task.signatures(model)
-        if [input.name for input in signature.inputs] == ["image"]
+        pattern
+        for pattern in patterns
+        if has(signature, pattern) or not any(has(other, pattern) for other in signatures)
     ]
 
 

@@ -174,6 +174,7 @@ def test_the_manifest_describes_the_folder(exported, task):
         "shape": [None, 8, 8, 1],
         "dtype": "uint8",
         "range": [0, 255],
+        "unit": "pixel level",
         "channels": "grey",
         "resize": "crop",
     }

@@ -12,7 +12,13 @@ import pytest
 from PIL import Image
 
 import vislearn
-from vislearn.export import FORMATS, PackageError, load_predictor
+from vislearn.export import (
+    FORMATS,
+    PackageError,
+    inspect_package,
+    load_predictor,
+    read_manifest,
+)
 
 pytestmark = pytest.mark.tensorflow
 
@@ -169,13 +175,67 @@ def test_verification_can_be_left_out(copy):
     load_predictor(copy, verify=False)
 
 
+def test_a_manifest_that_disagrees_with_its_files_is_noticed(copy):
+    for change, message in (
+        (lambda m: m["classes"].reverse(), "disagree on classes"),
+        (lambda m: m["files"]["model.tflite"].update(sha256="0" * 64), "sha256"),
+    ):
+        manifest = json.loads((copy / "model.json").read_text())
+        change(manifest)
+        (copy / "model.json").write_text(json.dumps(manifest))
+        with pytest.raises(PackageError, match=message):
+            load_predictor(copy)
+
+
+KEYS = (
+    *("name", "task", "family", "task_options", "signature", "shows", "classes", "inputs"),
+    *("outputs", "formats", "files", "notes", "versions", "created", "measured_on", "training"),
+)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_manifest_without_a_key_that_is_used_is_refused(key, copy):
+    manifest = json.loads((copy / "model.json").read_text())
+    del manifest[key]
+    (copy / "model.json").write_text(json.dumps(manifest))
+    for read in (read_manifest, inspect_package, load_predictor):
+        with pytest.raises(PackageError, match=f"model.json is damaged: it lacks .*{key}"):
+            read(copy)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (lambda m: m.update(format_version=1), "format_version=1"),
-        (lambda m: m.pop("classes"), "lacks .*classes"),
-        (lambda m: m["classes"].reverse(), "disagree on classes"),
-        (lambda m: m["files"]["model.tflite"].update(sha256="0" * 64), "sha256"),
+        (lambda m: m.update(name=7), "name=7 must be a text"),
+        (lambda m: m.update(name=""), "name='' must not be empty"),
+        (lambda m: m.update(shows="picture"), "shows='picture' must be one of .*'scores'"),
+        (lambda m: m.update(batch=True), "batch=True must be a whole number or null"),
+        (lambda m: m.update(batch=0), "batch=0 must be at least 1"),
+        (lambda m: m.update(batch=2), r"shape=.* must begin with batch=2"),
+        (lambda m: m.update(classes=["a", "a"]), "classes=.* must hold no name twice"),
+        (lambda m: m.update(classes=[1, 2]), "classes=.* must hold texts"),
+        (lambda m: m.update(task="telepathy"), "task='telepathy' must be one of"),
+        (lambda m: m.update(task_options={"speed": 1}), "speed.* are no options"),
+        (lambda m: m.update(inputs=[]), r"inputs=\[\] must name at least one"),
+        (lambda m: m["inputs"][0].pop("resize"), r"lacks .*inputs\[0\].resize"),
+        (lambda m: m["inputs"][0].update(resize="squash"), r"inputs\[0\].resize='squash' must"),
+        (lambda m: m["inputs"][0].update(dtype="float16"), r"inputs\[0\].dtype='float16' must"),
+        (lambda m: m["inputs"][0].update(shape=[None, 8, 8]), r"inputs\[0\].shape=.* pictures"),
+        (lambda m: m["outputs"][0].update(shape=[None, -1]), r"outputs\[0\].shape=.* at least 1"),
+        (lambda m: m["outputs"][0].update(range=[1, 0]), r"outputs\[0\].range=\[1, 0\] must"),
+        (lambda m: m["outputs"][0].update(unit=3), r"outputs\[0\].unit=3 must be a text or null"),
+        (lambda m: m["outputs"].append(m["outputs"][0]), "outputs=.* must hold no name twice"),
+        (lambda m: m["files"].update({"../x": {"size": 1, "sha256": "0" * 64}}), "inside the pack"),
+        (lambda m: m["files"].update({"/x": {"size": 1, "sha256": "0" * 64}}), "inside the pack"),
+        (lambda m: m["files"]["model.onnx"].pop("size"), r"lacks .*model.onnx'\].size"),
+        (lambda m: m["files"]["model.onnx"].update(sha256="x"), "sha256='x' must be 64 hex"),
+        (lambda m: m["files"]["model.onnx"].update(size="1"), "size='1' must be a whole number"),
+        (lambda m: m.update(formats=[]), r"formats=\[\] must name at least one"),
+        (lambda m: m["formats"][1].update(metrics=None), r"formats\[1\].metrics=None must have"),
+        (lambda m: m["formats"][1].update(latency_ms="fast"), "latency_ms='fast' must be a number"),
+        (lambda m: m["formats"][1].update(format="tflite"), "format='tflite' must be one of"),
+        (lambda m: m["files"].pop("model.onnx"), "file='model.onnx' must be among the files"),
     ],
 )
 def test_a_changed_manifest_is_noticed(change, message, copy):
@@ -183,7 +243,7 @@ def test_a_changed_manifest_is_noticed(change, message, copy):
     change(manifest)
     (copy / "model.json").write_text(json.dumps(manifest))
     with pytest.raises(PackageError, match=message):
-        load_predictor(copy)
+        inspect_package(copy)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "null", "\udcff"])

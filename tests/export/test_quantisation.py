@@ -1,6 +1,7 @@
 """Files in fewer bits, layers that stay in float, fixed batches, and what int8 may cost."""
 
 import json
+import math
 import re
 
 import keras
@@ -11,12 +12,19 @@ import vislearn
 from vislearn.export import (
     FORMATS,
     ExportError,
+    FormatReport,
     benchmark_package,
     load_predictor,
+    measuring,
     operator_counts,
+    quantisation,
     read_manifest,
 )
-from vislearn.export.budget import lost
+from vislearn.export.budget import loss_notes, lost, over_budget
+from vislearn.export.convert import Endpoint
+from vislearn.export.measuring import mean_difference
+from vislearn.export.runtimes import open_runtime
+from vislearn.tasks import get_task
 
 pytestmark = pytest.mark.tensorflow
 
@@ -143,6 +151,112 @@ def test_what_is_lost():
     assert lost(0.5, 0.75, "max") == 0.25
     assert lost(0.8, 0.75, "max") == pytest.approx(-0.05)
     assert lost(3.0, 2.0, "min") == 0.5
+    assert lost(0.03, 0.01, "difference") == pytest.approx(0.02)
+    # An error where there was none, and what is no number, is within no budget.
+    assert lost(0.0, 0.0, "min") == 0
+    assert lost(0.1, 0.0, "min") == math.inf
+    for mode in ("min", "max", "difference"):
+        assert lost(math.nan, 1.0, mode) == lost(1.0, math.nan, mode) == math.inf
+
+
+def test_what_is_no_number_is_over_budget():
+    rows = [
+        FormatReport(format, "", 1, {"values": 0.0}, None, {"mae": error}, 1.0, 1.0)
+        for format, error in (("litert", 0.5), ("litert_float16", math.nan))
+    ]
+    told = over_budget(0.5, rows, "mae", "min")
+    assert [*told] == ["litert_float16"]
+    assert "mae nan" in told["litert_float16"]
+    assert len(loss_notes(rows, "mae", "min")) == 1
+
+
+def test_a_file_that_answers_what_is_no_number_is_refused(tiny, letters, tmp_path, monkeypatch):
+    def broken(path, format, **options):
+        run = open_runtime(path, format, **options)
+        if format != "litert_float16":
+            return run
+        return lambda inputs: {**run(inputs), "scores": np.full((len(inputs["image"]), 5), np.nan)}
+
+    monkeypatch.setattr(measuring, "open_runtime", broken)
+    with pytest.raises(ExportError, match="litert_float16 answers 'scores' with NaN or infinity"):
+        vislearn.export_model(
+            tiny, tmp_path / "p", task=letters, formats=["litert"], quantize="float16"
+        )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def generator():
+    keras.utils.set_random_seed(0)
+    return vislearn.create_model("dcgan", **vislearn.model_info("dcgan").tiny)
+
+
+def test_what_is_fed_by_noise_has_an_int8_file(generator, tmp_path):
+    report = vislearn.export_model(
+        generator,
+        tmp_path / "p",
+        task=get_task("generation", (), "gan"),
+        formats=["litert"],
+        quantize="int8",
+        budget=0.05,
+    )
+    float32, int8 = report.rows
+    assert report.metric == "mean_difference"
+    assert float32.metrics["mean_difference"] < 1e-6
+    assert 0 < int8.metrics["mean_difference"] < 0.02
+    assert operator_counts(tmp_path / "p" / FORMATS["litert_int8"])["TRANSPOSE_CONV", "int8"] == 2
+    # The metric is that of pictures on other noise than the ranges were set on.
+    noise = {"noise": np.random.default_rng(5).normal(size=(8, 8)).astype("float32")}
+    pictures = [
+        load_predictor(tmp_path / "p", format).predict(noise)["image"].astype(float)
+        for format in ("litert", "litert_int8")
+    ]
+    gap = np.abs(pictures[0] - pictures[1]).mean() / 255
+    assert gap == pytest.approx(int8.metrics["mean_difference"], rel=0.5)
+
+
+def test_what_makes_pictures_has_a_budget(generator, tmp_path):
+    with pytest.raises(ExportError, match=r"mean_difference .* budget=0 allows 0\.00%"):
+        vislearn.export_model(
+            generator,
+            tmp_path / "p",
+            task=get_task("generation", (), "gan"),
+            formats=["litert"],
+            quantize="dynamic",
+            budget=0.0,
+        )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"calibration": np.zeros((2, 8), "uint8")}, "calibration must be None: generator takes"),
+        ({"validation": {"images": np.zeros((2, 8))}}, "validation must be None"),
+        ({"budget": 0.1}, "budget=0.1 needs quantize"),
+    ],
+)
+def test_what_noise_has_no_use_for_is_refused(options, message, generator, tmp_path):
+    task = get_task("generation", (), "gan")
+    with pytest.raises(ValueError, match=message):
+        vislearn.export_model(generator, tmp_path / "p", task=task, **options)
+
+
+def test_mean_differences_are_in_the_units_of_the_answers():
+    expected = {"image": np.full((2, 3), 100, "uint8"), "mean": np.array([-5.0, 5.0], "float32")}
+    actual = {"image": np.full((2, 3), 151, "uint8"), "mean": np.array([-5.0, 4.0], "float32")}
+    assert mean_difference(expected, {**expected, "image": actual["image"]}) == 0.2
+    assert mean_difference(expected, {**expected, "mean": actual["mean"]}) == 0.1
+
+
+def test_every_int8_file_is_read_back(generator, tmp_path, monkeypatch):
+    """The writer itself looks: so does who writes with it, layer by layer."""
+    (signature,) = get_task("generation", (), "gan").signatures(generator)
+    endpoint = Endpoint(signature)
+    endpoint.write_savedmodel(tmp_path / "s")
+    writer = endpoint.int8_writer(tmp_path / "s", signature.samples(2))
+    monkeypatch.setattr(quantisation, "litert_operators", lambda path: ["CUSTOM:FlexErf"])
+    with pytest.raises(ExportError, match="not built in: CUSTOM:FlexErf"):
+        writer.write(tmp_path / "m.tflite")
 
 
 @pytest.mark.parametrize(
@@ -152,8 +266,8 @@ def test_what_is_lost():
         ({"keep_float": "head", "quantize": "int8"}, "keep_float='head' must be a list"),
         ({"keep_float": ["haed"], "quantize": "int8"}, "keep_float='haed' .* Did you mean 'head'"),
         ({"keep_float": ["x*"], "quantize": "int8"}, r"keep_float='x\*' is no layer"),
-        ({"budget": 0.01}, "budget=0.01 needs quantize, and validation"),
-        ({"budget": 0.01, "quantize": "float16"}, "budget=0.01 needs quantize, and validation"),
+        ({"budget": 0.01}, "budget=0.01 needs quantize"),
+        ({"budget": 0.01, "quantize": "float16"}, "budget=0.01 needs validation images"),
         ({"budget": 1.5, "quantize": "float16"}, r"budget=1.5 must lie in 0\.\.1"),
         ({"batch": 0}, "batch=0 must be None or"),
     ],

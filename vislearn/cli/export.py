@@ -35,8 +35,9 @@ def export(
         float | None,
         typer.Option(
             help="How much of the metric a file in fewer bits may lose on the validation images, "
-            "such as 0.01 for a point; an int8 file that loses more is refused, and its layers are "
-            "told, the worst first."
+            "such as 0.01 for a point; of what makes pictures or codes, how far they may lie from "
+            "Keras's in the mean, of 1. An int8 file that loses more is refused, and its layers "
+            "are told, the worst first."
         ),
     ] = None,
     batch: Annotated[
@@ -44,7 +45,10 @@ def export(
         typer.Option(help="Examples a call that the files are fixed to; by default any number."),
     ] = None,
     samples: Annotated[
-        int, typer.Option(help="Training images for the comparison and for int8 ranges.")
+        int,
+        typer.Option(
+            help="Training images for the comparison and for int8 ranges; noise is drawn."
+        ),
     ] = 256,
     task_option: Annotated[
         list[str] | None,

@@ -1,8 +1,8 @@
 """What a `.tflite` file says of itself when it is copied out of its package.
 
-As the metadata format of TensorFlow Lite has it, a ZIP archive stands behind the model, where its
-reader ignores it: `unzip -p model.tflite labels.txt` prints the classes. The format's table of
-contents, `TFLITE_METADATA`, is left out: tflite-support, which writes it, is no longer developed.
+As the metadata format of TensorFlow Lite has it, the table of contents is a buffer of the model,
+and the files that it names stand behind the model as a ZIP archive, where its reader ignores it:
+`unzip -p model.tflite labels.txt` prints the classes.
 """
 
 import json
@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from vislearn.export.metadata import with_metadata
 from vislearn.export.package import LABELS, MANIFEST, labels_text
 
 # What of the manifest holds of the model alone, and not of what was measured or lies beside it.
@@ -20,8 +21,9 @@ _KEYS = (
 
 
 def attach(path: Path, manifest: dict[str, Any]) -> None:
-    """Writes the labels, and what `model.json` says of inputs and outputs, behind the model."""
+    """Writes the metadata into the model, and the labels and what `model.json` says behind it."""
     about = {key: manifest[key] for key in _KEYS}
+    path.write_bytes(with_metadata(path.read_bytes(), about))
     with zipfile.ZipFile(path, "a") as archive:
         # With a date of their own, the same export would not give the same bytes.
         archive.writestr(zipfile.ZipInfo(LABELS), labels_text(manifest["classes"]))

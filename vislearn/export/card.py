@@ -74,11 +74,7 @@ def write_card(manifest: dict[str, Any]) -> str:
             *[_row(row, measured) for row in rows],
             "",
             f"Compared on {manifest['parity']['samples']}. "
-            + (
-                f"{metric} on {manifest['validation_images']} annotated images. "
-                if measured
-                else "No annotated images were given, so no metrics were measured. "
-            )
+            + _measured_on(manifest, measured)
             + f"Times: {manifest['measured_on']}, median.",
             *manifest["notes"],
             "",
@@ -94,6 +90,18 @@ def write_card(manifest: dict[str, Any]) -> str:
             "",
         ]
     )
+
+
+def _measured_on(manifest: dict[str, Any], measured: list[str]) -> str:
+    """What the metrics are of."""
+    if not measured:
+        return "No annotated images were given, so no metrics were measured. "
+    if measured == ["mean_difference"]:
+        return (
+            "mean_difference is that of the answers from Keras's: of pictures in units of 0..1, "
+            "of other numbers in units of their standard deviation. "
+        )
+    return f"{measured[0]} on {manifest['validation_images']} annotated images. "
 
 
 def _training(training: dict[str, Any]) -> list[str]:
@@ -123,7 +131,10 @@ def _example(manifest: dict[str, Any], format: str) -> list[str]:
 
 
 def _tensor(item: dict[str, Any]) -> str:
-    return f"`{item['name']}` {item['dtype']} {shape_text(item['shape'])}: {item['meaning']}"
+    bounds, unit = item["range"], item["unit"]
+    within = "" if bounds is None else f" {bounds[0]:g}..{bounds[1]:g}"
+    kind = f"{item['dtype']} {shape_text(item['shape'])}{within}{f', {unit}' if unit else ''}"
+    return f"`{item['name']}` {kind}: {item['meaning']}"
 
 
 def _image_facts(item: dict[str, Any]) -> str:

@@ -13,9 +13,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from vislearn.export.operators import CUSTOM, litert_operators
 from vislearn.export.package import ExportError
-from vislearn.export.quantisation import Int8Writer, float16_or_dynamic
+from vislearn.export.quantisation import Int8Writer, float16_or_dynamic, write_checked
 from vislearn.export.quiet import quiet
 from vislearn.export.runtimes import SIGNATURE
 from vislearn.tasks.base import Arrays, Signature
@@ -123,10 +122,7 @@ class Endpoint:
         converter = self._converter(savedmodel)
         with self._explained(), quiet():
             content = float16_or_dynamic(converter, kind) if kind else converter.convert()
-        path.write_bytes(content)
-        strangers = [name for name in litert_operators(path) if name.startswith(CUSTOM)]
-        if strangers:
-            raise ExportError(f"LiteRT has not built in: {', '.join(strangers)}.")
+        write_checked(path, content)
 
     def int8_writer(self, savedmodel: Path, calibration: Arrays) -> Int8Writer:
         """What writes a SavedModel in int8.

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from vislearn.export.convert import in_float32
-from vislearn.export.exporter import describe_inputs
 from vislearn.export.package import PackageError, available_formats, files_of, read_manifest
 from vislearn.export.predictor import load_predictor
 from vislearn.export.runtimes import (
@@ -18,6 +17,7 @@ from vislearn.export.runtimes import (
     run_in_chunks,
     single_latency,
 )
+from vislearn.export.tensors import describe_inputs
 from vislearn.tasks.base import Arrays, Task
 
 
@@ -93,7 +93,7 @@ def evaluate_keras(
     if not task.takes_images:
         raise task.no_answers()
     signature = task.predict(in_float32(model))
-    expected = describe_inputs(signature)
+    expected = describe_inputs(signature, task)
     inputs = checked_inputs({IMAGE: truth["images"]}, expected)
     task.check_truth(truth)
     run = backend.compiled(signature.function, signature.model)

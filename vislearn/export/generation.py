@@ -37,7 +37,7 @@ def package_pictures(
     from rich.progress import track
 
     if count < 1:
-        raise ValueError(f"--count {count} must be at least 1.")
+        raise ValueError(f"count={count!r} must be at least 1.")
     predictor = load_predictor(_generator_package(Path(package)), format)
     inputs = noise_inputs(predictor, count, seed, label)
     shows, made = predictor.manifest["shows"], []

@@ -104,7 +104,7 @@ def print_inspection(found: Inspection) -> None:
     from rich.console import Console
     from rich.markup import escape
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=max(120, Console().width))
     manifest = found.manifest
     task = manifest["task"].replace("_", " ")
     console.print(f"[bold]{escape(manifest['name'])}[/bold]: {task}, {manifest['signature']}")
@@ -143,11 +143,13 @@ def _table(title: str, *heads: str, numbers: tuple[str, ...] = ()):
 
 
 def _signature(manifest: dict[str, Any]):
-    table = _table("Signature", "", "name", "type", "shape", "meaning")
+    table = _table("Signature", "", "name", "type", "shape", "range", "unit", "meaning")
     for kind in ("inputs", "outputs"):
         for item in manifest[kind]:
             cells = (kind[:-1], item["name"], item["dtype"], shape_text(item["shape"]))
-            table.add_row(*cells, item["meaning"])
+            bounds, unit = item.get("range"), item.get("unit")  # Older packages have neither.
+            within = "" if bounds is None else f"{bounds[0]:g}..{bounds[1]:g}"
+            table.add_row(*cells, within, unit or "", item["meaning"])
     return table
 
 

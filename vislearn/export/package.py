@@ -18,22 +18,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vislearn.export.manifest import FORMATS, check_manifest
 from vislearn.tasks import Task, get_task
 
 FORMAT_VERSION = 2
 MANIFEST = "model.json"
 LABELS = "labels.txt"
 CARD = "card.md"
-
-# Each format, and the file or folder that holds it.
-FORMATS = {
-    "savedmodel": "savedmodel/1",
-    "litert": "model.tflite",
-    "litert_float16": "model_float16.tflite",
-    "litert_dynamic": "model_dynamic.tflite",
-    "litert_int8": "model_int8.tflite",
-    "onnx": "model.onnx",
-}
 
 # What `quantize` may name, and the format that it adds. These may differ from Keras.
 QUANTIZED = {kind: f"litert_{kind}" for kind in ("float16", "dynamic", "int8")}
@@ -70,11 +61,12 @@ def _sha256(path: Path) -> str:
 
 
 def read_manifest(directory: str | Path) -> dict[str, Any]:
-    """The content of `model.json`.
+    """The content of `model.json`, checked: every key that is used later is there, and of its type.
 
     Raises:
         FileNotFoundError: If there is no such folder.
-        PackageError: If it holds no `model.json`, or one that can't be understood.
+        PackageError: If it holds no `model.json`, or one that can't be understood; the message
+            names the key, its value and the rule.
     """
     directory = Path(directory)
     if not directory.is_dir():
@@ -93,18 +85,11 @@ def read_manifest(directory: str | Path) -> dict[str, Any]:
         raise PackageError(
             f"{path} has format_version={version!r}; this vislearn reads {FORMAT_VERSION}."
         )
-    missing = {
-        "name",
-        "task",
-        "family",
-        "task_options",
-        "classes",
-        "inputs",
-        "outputs",
-        "files",
-    } - {*manifest}
-    if missing:
-        raise PackageError(f"{path} is damaged: it lacks {sorted(missing)}.")
+    try:
+        check_manifest(manifest)
+        task_of(manifest)
+    except (TypeError, ValueError) as error:  # A task compares its options as they come.
+        raise PackageError(f"{path} is damaged: {error}") from error
     return manifest
 
 

@@ -9,10 +9,15 @@ Inference", arXiv:1712.05877).
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
-from vislearn.export.operators import litert_nodes
+from vislearn.export.operators import CUSTOM, litert_nodes, litert_operators
+from vislearn.export.package import ExportError
 from vislearn.export.quiet import quiet
 from vislearn.export.runtimes import filled
 from vislearn.tasks.base import Arrays
+
+# What stays in float wherever it stands: the attention's softmax, too, and what is only broadcast,
+# which are the anchors of detectors.
+FLOAT_OPERATIONS = ["SOFTMAX", "BROADCAST_TO"]
 
 
 def float16_or_dynamic(converter, kind: str) -> bytes:
@@ -66,16 +71,11 @@ class Int8Writer:
                 tf.lite.OpsSet.TFLITE_BUILTINS_INT8,
                 tf.lite.OpsSet.TFLITE_BUILTINS,
             ]
-            # The debugger is the documented way to keep chosen operations in float: the attention's
-            # softmax too, and what is only broadcast, which are the anchors of detectors.
-            self._debugger = tf.lite.experimental.QuantizationDebugger(
-                converter=converter,
-                debug_dataset=samples,
-                debug_options=tf.lite.experimental.QuantizationDebugOptions(
-                    denylisted_ops=["SOFTMAX", "BROADCAST_TO"],
-                    denylisted_nodes=self._without(()),
-                ),
-            )
+            # As `tf.lite.experimental.QuantizationDebugger` does, which is the documented way to
+            # keep chosen operations in float, but refuses a sampler, whose network is in a loop.
+            converter.experimental_mlir_quantizer = True
+            converter._experimental_calibrate_only = True
+            self._calibrated = converter.convert()
         self.layers = [*dict.fromkeys(layers[0] for layers in self._nodes.values() if layers)]
 
     def _without(self, in_float: Collection[str]) -> list[str]:
@@ -84,7 +84,29 @@ class Int8Writer:
         return [name for name, of in self._nodes.items() if not of or wanted & {*of}]
 
     def write(self, path: Path, in_float: Collection[str] = ()) -> None:
-        """Writes the file with these layers, and what is computed together with them, in float."""
-        self._debugger.options.denylisted_nodes = self._without(in_float)
+        """Writes the file with these layers, and what is computed together with them, in float.
+
+        Raises:
+            ExportError: If the file needs an operation that LiteRT has not built in.
+        """
+        from tensorflow.lite.python.convert import mlir_quantize  # It has no public name.
+
         with quiet():
-            path.write_bytes(self._debugger.get_nondebug_quantized_model())
+            content = mlir_quantize(
+                self._calibrated,
+                denylisted_ops=FLOAT_OPERATIONS,
+                denylisted_nodes=self._without(in_float),
+            )
+        write_checked(path, content)
+
+
+def write_checked(path: Path, content: bytes) -> None:
+    """Writes a `.tflite` file, and reads back what it computes.
+
+    Raises:
+        ExportError: If it needs an operation that LiteRT has not built in.
+    """
+    path.write_bytes(content)
+    strangers = [name for name in litert_operators(path) if name.startswith(CUSTOM)]
+    if strangers:
+        raise ExportError(f"LiteRT has not built in: {', '.join(strangers)}.")

@@ -9,7 +9,7 @@ serving/triton/config.pbtxt                            for `model.onnx` in a rep
 from pathlib import Path
 from typing import Any
 
-from vislearn.export.package import FORMATS
+from vislearn.export.package import FORMATS, LABELS
 from vislearn.export.runtimes import SIGNATURE
 from vislearn.tasks.base import Arrays
 
@@ -90,19 +90,24 @@ def _triton(manifest: dict[str, Any]) -> str:
         'backend: "onnxruntime"',
         f"max_batch_size: {BATCH_SIZES[-1] if any_batch else 0}",
         *(f"input {_tensor(item, any_batch)}" for item in manifest["inputs"]),
-        *(f"output {_tensor(item, any_batch)}" for item in manifest["outputs"]),
+        *(f"output {_tensor(item, any_batch, manifest)}" for item in manifest["outputs"]),
     ]
     if any_batch:
         lines.append(f"dynamic_batching {{ max_queue_delay_microseconds: {_DELAY} }}")
     return "\n".join([*lines, ""])
 
 
-def _tensor(item: dict[str, Any], any_batch: bool) -> str:
-    """Name, type and shape; Triton adds the axis of the batch itself where it may vary."""
+def _tensor(item: dict[str, Any], any_batch: bool, manifest: dict[str, Any] | None = None) -> str:
+    """Name, type and shape; Triton adds the axis of the batch itself where it may vary.
+
+    Of a classifier's scores, also the file with their names, in which Triton looks up the best.
+    """
     shape = item["shape"][1:] if any_batch else item["shape"]
     # A shape may not be empty: one number an example is declared as a vector of one.
-    scalar = "" if shape else " reshape { shape: [ ] }"
+    more = "" if shape else " reshape { shape: [ ] }"
+    if manifest and (manifest["task"], item["name"]) == ("classification", "scores"):
+        more += f' label_filename: "{LABELS}"'
     return (
         f'{{ name: "{item["name"]}" data_type: {_TRITON_TYPES[item["dtype"]]} '
-        f"dims: {shape or [1]}{scalar} }}"
+        f"dims: {shape or [1]}{more} }}"
     )

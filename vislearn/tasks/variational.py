@@ -131,7 +131,7 @@ class Variational(Task):
 
         del truth
         if "reconstruction" not in answers:
-            raise ValueError("An encoder answers with codes: there is no picture to draw (--out).")
+            raise ValueError("An encoder answers with codes: there is no picture to draw.")
         found = np.round(255 * answers["reconstruction"]).astype(np.uint8)
         columns = min(len(images), 12)
         rows = []
