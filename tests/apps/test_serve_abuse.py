@@ -18,7 +18,7 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
-from serving import picture, running, text
+from serving import at_once, growth, picture, running, text
 
 pytestmark = pytest.mark.tensorflow  # which exports the packages
 
@@ -160,6 +160,8 @@ def good_question(rng: random.Random) -> tuple[str, dict]:
             ("/v1/models/letters:predict", {"instances": [{"b64": file}, {"b64": file}]}),
             ("/v1/models/letters/versions/1:predict", {"inputs": {"image": [image]}}),
             ("/v1/models/letters:classify", {"examples": [{"image": {"b64": file}}]}),
+            ("/v1/models/letters:classify", {"context": {"image": image}, "examples": [{}]}),
+            ("/v1/models/letters/labels/stable:regress", {"examples": [{"image": image}]}),
             ("/v2/models/letters/infer", {"inputs": [tensor], "outputs": [{"name": "scores"}]}),
             ("/v2/models/letters/infer", {"inputs": [files], "parameters": {"timeout": 10**6}}),
             ("/answer/letters?top=2", {"images": [file, file]}),
@@ -227,6 +229,25 @@ def check_it_works(client) -> None:
 def test_mutations(client):
     statuses = check(client, range(300))
     assert {200, 400, 404, 413} <= statuses.keys()
+    check_it_works(client)
+
+
+def test_mutations_at_the_same_time(client):
+    """Eight clients, each with its own mutations and, in between, a picture of a million pixels."""
+    file = io.BytesIO()
+    Image.new("RGB", (1000, 1000)).save(file, "PNG")
+
+    def ask(number: int) -> dict[int, int]:
+        with httpx.Client(base_url=client.base_url, timeout=60) as own:
+            for _ in range(4):
+                assert own.post("/answer/letters", content=file.getvalue()).status_code == 200
+                statuses = check(own, range(1000 * number, 1000 * number + 10))
+        return statuses
+
+    at_once(2, ask)
+    with growth() as found:
+        at_once(8, ask)
+    assert found[-1] < 64, f"The memory grew by {found[-1]:.0f} MB."
     check_it_works(client)
 
 

@@ -1,9 +1,11 @@
 """The HTTP server under many requests at a time: its memory, and what its event loop is spared."""
 
 import concurrent.futures
+import gc
 import io
 import shutil
 import threading
+import weakref
 import zlib
 
 import httpx
@@ -12,8 +14,10 @@ import pytest
 from PIL import Image
 from serving import at_once, growth, picture, running, text, until
 from vislearn_serve import images
+from vislearn_serve.batching import _Job
 from vislearn_serve.bodies import unpack
 from vislearn_serve.errors import Refused
+from vislearn_serve.gate import Visit
 from vislearn_serve.memory import Memory, Pixels
 
 pytestmark = pytest.mark.tensorflow  # which exports the packages
@@ -149,6 +153,27 @@ def test_answers_do_not_queue_behind_pictures(client, monkeypatch):
         finally:
             go.set()
         assert [other.result().status_code for other in others] == [200] * 4
+
+
+@pytest.mark.parametrize("content", [blank(8, "L"), b"no picture"], ids=["answered", "refused"])
+def test_nothing_of_a_request_waits_for_the_garbage_collector(client, monkeypatch, content):
+    left, made = weakref.WeakSet(), []
+    for kind in (Visit, _Job):
+
+        def noting(self, *args, whole=kind.__init__):
+            left.add(self)
+            made.append(type(self))
+            whole(self, *args)
+
+        monkeypatch.setattr(kind, "__init__", noting)
+    gc.disable()
+    try:
+        for _ in range(3):
+            client.post("/answer/letters", content=content)
+        until(lambda: len(left) == 0, seconds=5)
+        assert Visit in made
+    finally:
+        gc.enable()
 
 
 # The sums

@@ -90,7 +90,7 @@ class Batcher:
             self._jobs.append(job)
             self.waiting += job.count
             self._changed.notify()
-        job.future.add_done_callback(lambda future: self._leave(job))
+        job.future.add_done_callback(self._leave)
         return job.future
 
     def close(self, wait: bool = True) -> None:
@@ -101,26 +101,35 @@ class Batcher:
         for thread in self._threads if wait else ():
             thread.join()
 
-    def _leave(self, job: _Job) -> None:
+    def _leave(self, future: Future) -> None:
         """Gives back the place of a job that was cancelled while it waited."""
-        if job.future.cancelled():
-            with self._changed:
-                if job in self._jobs:
+        if not future.cancelled():
+            return
+        with self._changed:
+            for job in self._jobs:
+                if job.future is future:
                     self._jobs.remove(job)
                     self.waiting -= job.count
+                    return
 
     def _work(self, runtime: Runtime) -> None:
-        while jobs := self._take():
-            try:
-                live = [job for job in jobs if job.future.set_running_or_notify_cancel()]
-                if live:
-                    self._answer(runtime, live)
-            except Exception as error:
-                # Whatever it was: a thread that ended here would leave all that come later waiting.
-                log.exception("batch failed")
-                for job in jobs:
-                    if not job.future.done():
-                        job.future.set_exception(error)
+        while self._step(runtime):
+            pass
+
+    def _step(self, runtime: Runtime) -> bool:
+        """Runs the next batch; False at the end."""
+        jobs = self._take()
+        try:
+            live = [job for job in jobs if job.future.set_running_or_notify_cancel()]
+            if live:
+                self._answer(runtime, live)
+        except Exception as error:
+            # Whatever it was: a thread that ended here would leave all that come later waiting.
+            log.exception("batch failed")
+            for job in jobs:
+                if not job.future.done():
+                    job.future.set_exception(error)
+        return bool(jobs)
 
     def _take(self) -> list[_Job]:
         """The jobs of the next batch, the first of which may be larger than any; [] at the end."""

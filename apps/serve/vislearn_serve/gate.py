@@ -71,6 +71,7 @@ class Visit:
         finally:
             if self._watcher is not None:
                 self._watcher.cancel()
+                self._watcher = None  # It holds the visit.
 
     def begin(self) -> None:
         """To be called when the body is here: the work begins, if not too much is under way."""
@@ -136,6 +137,8 @@ class Gate:
                 if visit.counted:
                     self._count(-1)
                 self._note(scope, visit, time.perf_counter() - began)
+                # Each holds the other: what they keep would wait for the garbage collector.
+                del request.state.visit
 
     async def _answer(self, request: Request, visit: Visit, send) -> None:
         scope, receive = request.scope, request.receive
@@ -149,13 +152,8 @@ class Gate:
         except ClientDisconnect:
             visit.gone = True
         except (Refused, TimeoutError, MemoryError) as error:
-            if visit.gone:
-                return
-            refused = _as_refused(error, visit)
-            if visit.status is None:
-                await _discard_body(request)
-                await refusal(refused)(scope, receive, send)
-            visit.facts["reason"] = refused.reason
+            if not visit.gone:
+                await _refuse(_as_refused(error, visit), request, send)
         except Exception as error:
             identity = visit.facts["request"]
             log.exception("failed", extra={"request": identity, "path": scope["path"][:200]})
@@ -217,6 +215,15 @@ class Gate:
         if not seconds > 0:
             raise Refused(400, f"X-Request-Timeout {text[:40]!r} must be seconds, more than 0.")
         return min(seconds, self._settings.deadline)
+
+
+async def _refuse(refused: Refused, request: Request, send) -> None:
+    """Tells a client why it gets nothing, if nothing of an answer was sent yet."""
+    visit = request.state.visit
+    if visit.status is None:
+        await _discard_body(request)
+        await refusal(refused)(request.scope, request.receive, send)
+    visit.facts["reason"] = refused.reason
 
 
 def _as_refused(error: Exception, visit: Visit) -> Refused:
