@@ -80,9 +80,9 @@ def test_before_late_and_after_early_dropout_there_is_none():
     plain = losses(trainer_of(without, None), 6)
     late = losses(trainer_of(create(), "late:1"), 6)
     assert late[:EPOCH_STEPS] == pytest.approx(plain[:EPOCH_STEPS], rel=1e-4)
-    assert late[EPOCH_STEPS] != pytest.approx(plain[EPOCH_STEPS], rel=1e-2)
+    assert late[EPOCH_STEPS] != pytest.approx(plain[EPOCH_STEPS], rel=1e-3)
     early = trainer_of(create(), "early:1")
-    assert losses(early, 1) != pytest.approx(plain[:1], rel=1e-2)
+    assert losses(early, 1) != pytest.approx(plain[:1], rel=1e-3)
     losses(early, EPOCH_STEPS - 1)
     for layer in early.layers:
         if isinstance(layer, ScheduledDropout):

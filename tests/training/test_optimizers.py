@@ -1,8 +1,10 @@
 """Every optimiser against its equations of docs/optimizers.md, written out in float64."""
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -241,3 +243,14 @@ def test_a_fresh_process_loads_them():
     assert result.stdout.splitlines() == [
         f"LayerRatesAdaptiveClipping{kind.__name__} 0.05 {{'a': 0.5}}" for kind in KINDS
     ]
+
+
+def test_the_example_of_the_page(tmp_path, monkeypatch, capsys):
+    """Everything together, as printed."""
+    page = Path(__file__).parents[2] / "docs" / "optimizers.md"
+    (example,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    keras.utils.set_random_seed(0)
+    exec(compile(example, page.name, "exec"), {})
+    assert float(capsys.readouterr().out.splitlines()[-1]) > 0.8
+    assert (tmp_path / "digits.keras").is_file()
