@@ -30,7 +30,8 @@ The function's name is the experiment's. `vislearn experiment halving` runs it, 
 
 What its `context` gives (see `harness.Context`):
 
-    context.quick       True for the small version, which has to end in about four seconds
+    context.quick       True for the small version: at most two or three trainings, each of which
+                        takes four seconds of a core to trace, whatever its size
     context.random      a seeded `numpy.random.Generator`; Keras is seeded too
     context.dataset("mnist", quick="digits", batch_size=64)   a `vislearn.data.Dataset`
     context.step("plain", function, argument)   the JSON value of `function(argument)`, stored: a

@@ -34,7 +34,7 @@ OPERATIONS = {
 )
 def augmentation_table(context: Context) -> None:
     names = ("none", "crop") if context.quick else OPERATIONS
-    small = {"filters": [8, 16], "units": 32}
+    small = {"filters": [8], "units": 32}
     images = few(context, "cifar10", 1000)
     runs = {
         name: context.train(

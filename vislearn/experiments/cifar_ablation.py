@@ -22,6 +22,7 @@ ROWS = {
     "and dropout": (0.795, {"batch_norm": True, "dropout": 0.3}, "none"),
     "and augmentation": (0.79, {"batch_norm": True, "dropout": 0.3}, "standard"),
 }
+LEARNS = 0.5  # Five times chance, for a quick run.
 ORDER = ("at_least", "at_least", "at_most")  # From row to row the notes go up, up, and down again.
 
 
@@ -32,14 +33,15 @@ ORDER = ("at_least", "at_least", "at_most")  # From row to row the notes go up, 
     expected="67% plain, 72.5% with batch norm, 79.5% with dropout, 79% with augmentation; seeds "
     "differ by half a point",
     minutes=15,
-    quick="The 8x8 digits, a few filters, and the first and third row: accuracies are not checked.",
+    quick="The 8x8 digits, one convolution, and the first and third row: that both learn, and not "
+    "which learns more.",
 )
 def cifar_ablation(context: Context) -> None:
     rows, sizes = dict(ROWS), {"filters": [32, 64, 128]}
     recipe = {"epochs": 10, "batch_size": 64, "learning_rate": 2e-3, "patience": 10}
     if context.quick:
         rows = {name: rows[name] for name in ("plain", "and dropout")}
-        sizes, recipe = {"filters": [8, 16], "units": 32}, {"epochs": 5, "learning_rate": 4e-3}
+        sizes, recipe = {"filters": [8], "units": 32}, {"epochs": 5, "learning_rate": 1e-2}
     runs = {
         name: context.train(
             name.replace(" ", "_"),
@@ -54,7 +56,8 @@ def cifar_ablation(context: Context) -> None:
     }
     accuracy = {name: run.metrics()["test"]["accuracy"] for name, run in runs.items()}
     for name, (notes, _, _) in rows.items():
-        context.figure(f"test accuracy, {name}", accuracy[name], at_least=notes, full_only=True)
+        least = LEARNS if context.quick else notes
+        context.figure(f"test accuracy, {name}", accuracy[name], at_least=least)
     if not context.quick:
         pairs = itertools.pairwise(accuracy)
         for (before, after), bound in zip(pairs, ORDER, strict=True):
