@@ -8,7 +8,6 @@ import argparse
 import contextlib
 import dataclasses
 import importlib.metadata
-import importlib.util
 import json
 import math
 import statistics
@@ -17,6 +16,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+
+from vislearn.export.opponents import TIMM, TORCHVISION, Opponent, installed, torch_network
 
 CLASSES = 10
 PACKAGES = ("vislearn", "keras", "tensorflow", "jax", "keras-hub", "torch", "torchvision", "timm")
@@ -30,7 +31,6 @@ class Network:
     Attributes:
         size: Side of the images in pixels.
         keras: The function of keras.applications.
-        torchvision, timm: The names there.
         keras_hub: How the names of its classes begin there.
         options: By library, arguments of our builder without which ours is another network at this
             size.
@@ -38,32 +38,26 @@ class Network:
 
     size: int
     keras: str | None = None
-    torchvision: str | None = None
-    timm: str | None = None
     keras_hub: str | None = None
     options: Mapping[str, Mapping] = dataclasses.field(default_factory=dict)
 
 
 NETWORKS = {
-    "resnet50": Network(64, "ResNet50", "resnet50", "resnet50"),
-    "mobilenet_v2": Network(96, "MobileNetV2", "mobilenet_v2", "mobilenetv2_100"),
-    "densenet121": Network(64, "DenseNet121", "densenet121", "densenet121"),
-    "efficientnet_b0": Network(96, "EfficientNetB0", "efficientnet_b0", "efficientnet_b0"),
+    "resnet50": Network(64, "ResNet50"),
+    "mobilenet_v2": Network(96, "MobileNetV2"),
+    "densenet121": Network(64, "DenseNet121"),
+    "efficientnet_b0": Network(96, "EfficientNetB0"),
     # torchvision's enlarges 2x2 pixels to 7x7 before the dense layers, the other one's does not.
-    "vgg16": Network(
-        64, "VGG16", "vgg16", "vgg16", options={"keras.applications": {"grid": 2, "dropout": 0.0}}
-    ),
-    "inception_v3": Network(128, "InceptionV3", "inception_v3", "inception_v3"),
-    "convnext_tiny": Network(64, "ConvNeXtTiny", "convnext_tiny", "convnext_tiny"),
-    "vit_small_patch16": Network(128, timm="vit_small_patch16_224", keras_hub="ViT"),
+    "vgg16": Network(64, "VGG16", options={"keras.applications": {"grid": 2, "dropout": 0.0}}),
+    "inception_v3": Network(128, "InceptionV3"),
+    "convnext_tiny": Network(64, "ConvNeXtTiny"),
+    "vit_small_patch16": Network(128, keras_hub="ViT"),
     "swin_tiny": Network(
-        224,
-        torchvision="swin_t",
-        timm="swin_tiny_patch4_window7_224",
-        keras_hub="SwinTransformer",
-        options={"KerasHub": {"drop_path_rate": 0.1}},
+        224, keras_hub="SwinTransformer", options={"KerasHub": {"drop_path_rate": 0.1}}
     ),
 }
+# What torchvision and timm call them.
+TORCH = {"torchvision": TORCHVISION, "timm": TIMM}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,11 +98,6 @@ class Result:
     def utilisation(self, peak: float) -> float:
         """The share of `peak` multiply-adds a second that ours does."""
         return statistics.median(self.ours) * self.multiply_adds / peak
-
-
-def installed(package: str) -> bool:
-    """Whether a package can be imported."""
-    return importlib.util.find_spec(package.replace("-", "_")) is not None
 
 
 def pixels(settings: Settings) -> np.ndarray:
@@ -180,20 +169,7 @@ KERAS = {
 
 def of_torch(library: str, name: str, settings: Settings):
     """The network of torchvision or timm, channels last."""
-    import torch
-
-    found = getattr(NETWORKS[name], library)
-    if library == "timm":
-        import timm
-
-        sized = {"img_size": settings.size} if "patch" in found else {}
-        model = timm.create_model(found, num_classes=CLASSES, **sized)
-    else:
-        import torchvision
-
-        quirks = {"aux_logits": False, "init_weights": False} if name == "inception_v3" else {}
-        model = torchvision.models.get_model(found, num_classes=CLASSES, **quirks)
-    return model.to(memory_format=torch.channels_last)
+    return torch_network(Opponent(library, TORCH[library][name], CLASSES, settings.size))
 
 
 def torch_pixels(settings: Settings):
@@ -213,7 +189,7 @@ def opponents(name: str) -> list[str]:
     return found + [
         library
         for library in ("torchvision", "timm")
-        if getattr(network, library) and installed(library)
+        if name in TORCH[library] and installed(library)
     ]
 
 

@@ -8,8 +8,9 @@ import time
 import numpy as np
 import pytest
 
+import vislearn
 from vislearn import cli
-from vislearn.export import FORMATS, PackageError, benchmark_package
+from vislearn.export import FORMATS, PackageError, benchmark_package, opponents
 from vislearn.export.probe import LEAST_CALLS, _times, probe
 from vislearn.export.runtimes import filled
 
@@ -41,6 +42,7 @@ def test_a_row_a_format(measured, exported):
         assert row.size == told[row.format].size
         (speed,) = row.speeds
         assert 0 < speed.p50_ms <= speed.p95_ms < speed.start_ms
+        assert 0 < speed.load_ms < speed.start_ms
         assert speed.per_second[1] == pytest.approx(1000 / speed.p50_ms, rel=0.9)
         assert speed.per_second[32] > speed.per_second[1]
         # A process with Python, NumPy and a runtime; one with TensorFlow would hold 400 MB.
@@ -147,3 +149,138 @@ def test_the_command(exported, tmp_path, monkeypatch, capsys):
     code, _, err = command(monkeypatch, capsys, exported[0], "--batches", "1;4")
     assert code == 1
     assert re.search("--batches '1;4' must be whole numbers", " ".join(err.split()))
+
+
+FAKE_TORCH = """
+import contextlib
+
+import numpy as np
+
+channels_last = "channels_last"
+inference_mode = contextlib.nullcontext
+
+
+class Tensor:
+    def __init__(self, value):
+        self.value = value
+
+    def permute(self, *axes):
+        return Tensor(self.value.transpose(axes))
+
+    def float(self):
+        return Tensor(self.value.astype("float32"))
+
+    def numpy(self):
+        return self.value
+
+
+from_numpy = Tensor
+
+
+def set_num_threads(count):
+    assert count == 1
+"""
+FAKE_TORCHVISION = """
+import sys
+
+import torch
+
+models = sys.modules[__name__]
+
+
+class Network:
+    def to(self, memory_format):
+        return self
+
+    def eval(self):
+        return self
+
+    def __call__(self, x):
+        assert x.value.shape[1:] == (3, 16, 16) and x.value.dtype == "float32"
+        return torch.Tensor(x.value.mean((2, 3)))
+
+
+def get_model(name, *, weights, num_classes):
+    assert (name, weights, num_classes) == ("resnet18", None, 5)
+    return Network()
+"""
+
+
+@pytest.fixture
+def resnet18(tiny, letters, tmp_path):
+    """A package that says of itself that a ResNet-18 is in it."""
+    package = tmp_path / "p"
+    trained = {"model": "resnet18", "options": {}}
+    vislearn.export_model(tiny, package, task=letters, formats=["litert"], metadata=trained)
+    return package
+
+
+@pytest.fixture
+def fakes(tmp_path, monkeypatch):
+    """Writes modules that are found here and in processes that are started from here."""
+
+    def write(**texts):
+        folder = tmp_path / "fakes"
+        folder.mkdir()
+        for name, text in texts.items():
+            (folder / f"{name}.py").write_text(text)
+        monkeypatch.syspath_prepend(folder)
+        monkeypatch.setenv("PYTHONPATH", str(folder))
+
+    return write
+
+
+QUICK = {"threads": (1,), "batches": (1, 2), "seconds": 0.02}
+
+
+def test_the_same_architecture_is_timed_in_torch(resnet18, fakes):
+    fakes(torch=FAKE_TORCH, torchvision=FAKE_TORCHVISION)
+    found = benchmark_package(resnet18, **QUICK)
+    litert, torch = found.rows
+    assert (litert.format, torch.format) == ("litert", "torchvision")
+    assert torch.size is None and torch.metrics is None
+    assert torch.speeds[0].p50_ms > 0 and [*torch.speeds[0].per_second] == [1, 2]
+    assert 0 < torch.speeds[0].load_ms < torch.speeds[0].start_ms
+    assert found.notes == ()
+    from rich.console import Console
+
+    console = Console(width=140)
+    with console.capture() as capture:
+        console.print(found.table())
+    assert "torchvision" in capture.get()
+    assert len(found.figure().axes) == 2
+
+
+def test_a_broken_torch_is_told_and_the_files_are_measured(resnet18, fakes):
+    fakes(torch=FAKE_TORCH, torchvision="raise ImportError('libcudart is missing')")
+    found = benchmark_package(resnet18, **QUICK)
+    assert [row.format for row in found.rows] == ["litert"]
+    assert "libcudart is missing" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("training", "shape", "reason"),
+    [
+        ({"model": "resnet18"}, (16, 16, 3), "torch: not installed; pip install torch torchvision"),
+        ({"model": "resnet20_cifar"}, (16, 16, 3), "neither torchvision nor timm has resnet20"),
+        ({}, (16, 16, 3), "has what this package holds"),
+        ({"model": "resnet18", "options": {"width": 8}}, (16, 16, 3), "options, {'width': 8}"),
+        ({"model": "resnet18"}, (16, 16, 1), "takes square colour pictures"),
+    ],
+)
+def test_why_there_is_no_torch(training, shape, reason, monkeypatch):
+    monkeypatch.setattr(opponents, "installed", lambda package: False)
+    manifest = {
+        "task": "classification",
+        "training": training,
+        "inputs": [{"shape": [None, *shape]}],
+        "classes": ["a", "b"],
+    }
+    found, told = opponents.opponent_of(manifest)
+    assert found is None and reason in told
+
+
+def test_networks_of_other_libraries_are_registered_here():
+    assert {*opponents.TORCHVISION, *opponents.TIMM} <= {*vislearn.list_models("classification")}
+    assert opponents.timm_name("vgg13") == "vgg13.tv_in1k"
+    assert opponents.timm_name("resnet20_cifar") is None

@@ -116,6 +116,18 @@ def split_names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+def parse_counts(text: str, flag: str) -> tuple[int, ...]:
+    """`"1,8"` to `(1, 8)`.
+
+    Raises:
+        ValueError: If a part is no whole number.
+    """
+    names = split_names(text)
+    if not names or not all(name.isdecimal() for name in names):
+        raise ValueError(f"{flag} {text!r} must be whole numbers with commas between them.")
+    return tuple(map(int, names))
+
+
 def parse_image_size(text: str | None) -> int | tuple[int, int] | None:
     """`"96"` to 96, `"240x320"` to (240, 320)."""
     if text is None:

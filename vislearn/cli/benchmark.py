@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vislearn.cli.base import app, load_keras, split_names
+from vislearn.cli.base import app, load_keras, parse_counts, split_names
 
 
 @app.command()
@@ -27,7 +27,12 @@ def benchmark(
         Path | None, typer.Option(help="Where TFDS data sets are prepared.")
     ] = None,
     formats: Annotated[
-        str, typer.Option("--format", help="Comma-separated; by default all of the package.")
+        str,
+        typer.Option(
+            "--format",
+            help="Comma-separated; by default all of the package, and torch (the same architecture "
+            "in torchvision or timm) where it is installed.",
+        ),
     ] = "",
     threads: Annotated[str, typer.Option(help="Comma-separated numbers of threads.")] = "1,2",
     batches: Annotated[str, typer.Option(help="Comma-separated numbers of images a call.")] = (
@@ -41,8 +46,8 @@ def benchmark(
 ) -> None:
     """Measure what each file of a package costs, and what it still knows.
 
-    Size, start, latency (p50 and p95), throughput and memory, each in a process of its own that
-    loads nothing but the file's runtime; and the task's metrics on annotated images.
+    Size, start and loading, latency (p50 and p95), throughput and memory, each in a process of its
+    own that loads nothing but the file's runtime; and the task's metrics on annotated images.
 
     vislearn benchmark saved_models/digits --data digits --out benchmark.png
 
@@ -74,15 +79,3 @@ def benchmark(
         pictures.save(found.figure(), out)
         if not as_json:
             typer.echo(f"Picture in {out}")
-
-
-def parse_counts(text: str, flag: str) -> tuple[int, ...]:
-    """`"1,8"` to `(1, 8)`.
-
-    Raises:
-        ValueError: If a part is no whole number.
-    """
-    names = split_names(text)
-    if not all(name.isdecimal() for name in names):
-        raise ValueError(f"{flag} {text!r} must be whole numbers with commas between them.")
-    return tuple(map(int, names))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vislearn.cli.base import app
+from vislearn.cli.base import app, parse_counts
 
 
 @app.command()
@@ -67,15 +67,12 @@ def serve(
 
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is no folder.")
-    sizes = [text.strip() for text in batch_sizes.split(",")]
-    if not all(text.isdecimal() for text in sizes):
-        raise ValueError(f"--batch-sizes {batch_sizes!r} must be numbers with commas between them.")
     settings = Settings(
         folder,
         format=format,
         threads=threads,
         workers=workers,
-        batch_sizes=tuple(map(int, sizes)),
+        batch_sizes=parse_counts(batch_sizes, "--batch-sizes"),
         queue=queue,
         deadline=deadline,
         max_body=int(max_body * 2**20),

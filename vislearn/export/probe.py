@@ -5,6 +5,7 @@ only answers. The job comes as JSON on stdin, the figures go as JSON to stdout.
 """
 
 import dataclasses
+import importlib
 import json
 import os
 import re
@@ -17,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
+from vislearn.export.opponents import Opponent, Torch
+from vislearn.export.quiet import quiet
 from vislearn.export.runtimes import RUNTIMES, WARM_UP, filled
 from vislearn.tasks.base import Arrays
 
@@ -30,6 +33,7 @@ class Speed:
     Attributes:
         threads: Threads to compute with.
         start_ms: From the import of its runtime to the first answer, in milliseconds.
+        load_ms: Of this, the loading of the file alone, once the runtime is imported.
         p50_ms, p95_ms: So long take at most half, and 95 %, of the calls with the first batch.
         per_second: Examples a second, by examples a call.
         peak_bytes: Most memory that the process held, Python included; None where the system does
@@ -38,6 +42,7 @@ class Speed:
 
     threads: int
     start_ms: float
+    load_ms: float
     p50_ms: float
     p95_ms: float
     per_second: dict[int, float]
@@ -45,7 +50,7 @@ class Speed:
 
 
 def probe(
-    path: Path,
+    source: Path | Opponent,
     format: str,
     examples: Arrays,
     *,
@@ -56,8 +61,8 @@ def probe(
     """Measures a file in a fresh process.
 
     Args:
-        path: The file, or the folder of a SavedModel.
-        format: Its format.
+        source: The file, the folder of a SavedModel, or a network of another library.
+        format: Its format; of a network, its library.
         examples: At least one example; they are repeated to fill a batch.
         threads: Threads to compute with.
         batches: Examples a call.
@@ -68,8 +73,10 @@ def probe(
     """
     with tempfile.TemporaryDirectory() as folder:
         np.savez(Path(folder) / "examples.npz", **examples)
+        other = isinstance(source, Opponent)
         job = {
-            "path": str(Path(path).resolve()),
+            "opponent": dataclasses.asdict(source) if other else None,
+            "path": None if other else str(Path(source).resolve()),
             "format": format,
             "examples": str(Path(folder) / "examples.npz"),
             "threads": threads,
@@ -87,7 +94,7 @@ def probe(
         )
     if done.returncode:
         reason = (done.stderr.splitlines() or [f"status {done.returncode}"])[-1]
-        raise RuntimeError(f"{path} can't be measured as {format}: {reason}")
+        raise RuntimeError(f"{source} can't be measured as {format}: {reason}")
     found = json.loads(done.stdout)
     found["per_second"] = {int(batch): rate for batch, rate in found["per_second"].items()}
     return Speed(**found)
@@ -97,15 +104,22 @@ def _measure(job: dict) -> Speed:
     examples = dict(np.load(job["examples"]))
     batches = {size: filled(examples, size) for size in job["batches"]}
     # The memory is that of this process since it began; the batches are in it.
-    start = time.perf_counter()
     threads = None if job["format"] == "savedmodel" else job["threads"]
-    runtime = RUNTIMES[job["format"]](Path(job["path"]), threads)
+    kind = Torch if job["opponent"] else RUNTIMES[job["format"]]
+    source = Opponent(**job["opponent"]) if job["opponent"] else Path(job["path"])
+    start = time.perf_counter()
+    with quiet():
+        importlib.import_module(kind.needs)
+    imported = time.perf_counter()
+    runtime = kind(source, threads)
+    loaded = time.perf_counter()
     runtime(next(iter(batches.values())))
-    start_ms = 1000 * (time.perf_counter() - start)
+    start_ms, load_ms = 1000 * (time.perf_counter() - start), 1000 * (loaded - imported)
     times = {size: _times(runtime, batch, job["seconds"]) for size, batch in batches.items()}
     p50, p95 = 1000 * np.percentile(next(iter(times.values())), (50, 95))
     rates = {size: size * len(taken) / sum(taken) for size, taken in times.items()}
-    return Speed(job["threads"], start_ms, float(p50), float(p95), rates, peak_bytes())
+    latency = (float(p50), float(p95))
+    return Speed(job["threads"], start_ms, load_ms, *latency, rates, peak_bytes())
 
 
 def _times(call: Callable, batch: Arrays, seconds: float) -> list[float]:

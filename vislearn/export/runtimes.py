@@ -2,7 +2,7 @@
 
 A runtime is called with a dictionary of arrays, for most models `image`, uint8
 `(batch, height, width, channels)`, and returns the named outputs as NumPy arrays. Only `SavedModel`
-imports TensorFlow.
+imports TensorFlow. `needs` is the module that each imports.
 """
 
 import statistics
@@ -24,6 +24,8 @@ WARM_UP = 5
 class LiteRT:
     """A `.tflite` file in the LiteRT interpreter; not to be called from two threads at once."""
 
+    needs = "ai_edge_litert.interpreter"
+
     def __init__(self, path: Path, threads: int | None = None):
         with quiet():
             from ai_edge_litert.interpreter import Interpreter
@@ -39,6 +41,8 @@ class LiteRT:
 
 class Onnx:
     """A `.onnx` file in ONNX Runtime, on the CPU."""
+
+    needs = "onnxruntime"
 
     def __init__(self, path: Path, threads: int | None = None):
         with quiet():
@@ -58,6 +62,8 @@ class Onnx:
 
 class SavedModel:
     """A SavedModel in TensorFlow, as TensorFlow Serving would run it."""
+
+    needs = "tensorflow"
 
     def __init__(self, path: Path, threads: int | None = None):
         if threads is not None:
