@@ -1,8 +1,9 @@
 """`vislearn serve`: exported packages behind HTTP.
 
 From the outside in: `server` (sockets, slow clients, draining), `gate` (keys, limits, deadlines,
-logs), `app` with the routes of `tf_serving`, `open_inference` and `uploads`, `packages` (what lies
-in the folder, loaded and replaced), `batching` (the queue before each model). Neither Keras nor
+logs), `bodies` and `memory` (what requests send and hold), `app` with the routes of `tf_serving`,
+`open_inference` and `uploads`, `service` (what they share), `shelf` and `packages` (what lies in
+the folder, loaded and replaced), `batching` (the queue before each model). Neither Keras nor
 TensorFlow is loaded, unless the SavedModels are served.
 """
 

@@ -27,10 +27,10 @@ _STABLE = "stable"  # the label of the newest version
 # What stands behind a model's name in a path.
 NEWEST, VERSION, LABEL = "", "/versions/{version}", "/labels/{label}"
 
-# Threads of their own for what a request needs first and for what it needs last: those that have
-# their answer, and hold memory for it, don't queue behind those that are being read.
-READ, ANSWER, DRAW = "read", "answer", "draw"
-_THREADS = {READ: 2, ANSWER: 2, DRAW: 1}  # matplotlib draws one figure at a time
+# Threads of their own for what takes long and for what comes after it: those that have their inputs
+# or their answer, and hold memory for it, don't queue behind those whose pictures are decoded.
+READ, DECODE, ANSWER, DRAW = "read", "decode", "answer", "draw"
+_THREADS = {READ: 2, DECODE: 2, ANSWER: 2, DRAW: 1}  # matplotlib draws one figure at a time
 
 # Inputs by name; that of pictures may be picture files instead.
 Given = dict[str, np.ndarray | list[bytes]]
@@ -123,12 +123,12 @@ class Service:
         """Picture files as the model takes them; see `images.read`."""
         self.reserve(request, model, len(files))
         most, share = self.settings.max_pixels, request.state.visit.share
-        return await self.work(READ, images.read, files, model, most, self._pixels, share, keep)
+        return await self.work(DECODE, images.read, files, model, most, self._pixels, share, keep)
 
     async def answers(self, model: Model, inputs: Arrays) -> Arrays:
         """What the model answers, checked before and after."""
         size = sum(value.nbytes for value in inputs.values())
-        inputs = await self.handle(READ, size, model.checked, inputs)
+        inputs = await self.handle(ANSWER, size, model.checked, inputs)
         answers = await model.run(inputs)
         size = sum(value.nbytes for value in answers.values())
         return await self.handle(ANSWER, size, model.checked_answers, answers)
