@@ -268,7 +268,11 @@ function taken(input) {
 on(page.package, "change", usePackage);
 on(page.format, "change", () => use(source, page.format.value));
 on(page.open, "click", () => page.folder.click());
-on(page.folder, "change", () => useFiles(taken(page.folder)));
+on(page.folder, "change", () => {
+  // A package may hold others, below it.
+  const own = taken(page.folder).filter((file) => file.webkitRelativePath.split("/").length === 2);
+  return useFiles(own);
+});
 on(page.modes, "change", (event) => choose(event.target.value));
 on(page.clear, "click", () => {
   pad.clear();

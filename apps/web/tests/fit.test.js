@@ -10,10 +10,10 @@ const stored = JSON.parse(readFileSync(join(import.meta.dirname, "fits.json"), "
 const [{ picture, pixels: noise }, ...cases] = stored;
 const bytes = (text) => new Uint8Array(Buffer.from(text, "base64"));
 
-
 const [height, width, channels] = picture;
 const data = bytes(noise);
-const rows = (top, count) => data.subarray(top * width * channels, (top + count) * width * channels);
+const rows = (top, count) =>
+  data.subarray(top * width * channels, (top + count) * width * channels);
 
 describe("fit", () => {
   for (const { size, mode, pixels } of cases)
@@ -42,7 +42,7 @@ describe("fit", () => {
       },
       planFit([600, 2], [600, 1], "stretch"),
     );
-    assert.deepEqual(asked, [[0, 256], [256, 256], [512, 88]]); // prettier-ignore
+    assert.equal(asked.join("; "), "0,256; 256,256; 512,88");
     for (let row = 0; row < 600; row++)
       assert.ok(Math.abs(found[row] - (all[2 * row] + all[2 * row + 1]) / 2) <= 0.5);
   });
