@@ -25,9 +25,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: setup
 	@rm -rf runs/digits
 	$(BIN)/vislearn train resnet20_cifar --data digits --out runs/digits --epochs 40 --learning-rate 0.2
-	$(BIN)/vislearn export runs/digits --out saved_models/digits --overwrite
-	$(BIN)/vislearn evaluate runs/digits saved_models/digits --data digits
-	$(BIN)/vislearn predict saved_models/digits --data digits --count 24 --out runs/digits/predictions.png
+	$(BIN)/vislearn export runs/digits --out saved_models/demo --overwrite
+	$(BIN)/vislearn evaluate runs/digits saved_models/demo --data digits
+	$(BIN)/vislearn predict saved_models/demo --data digits --count 24 --out runs/digits/predictions.png
 
 # test-all: also the tests that take longer than a minute
 test: setup lint
@@ -36,7 +36,7 @@ test: setup lint
 
 test-all: setup lint
 	$(BIN)/python -m pytest -n $(WORKERS)
-	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) -m "not tensorflow" tests/ladder tests/layers tests/losses tests/ops
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -n $(WORKERS) -m "not tensorflow" tests/ladder tests/layers tests/losses tests/ops tests/training tests/selection
 
 # test-web   test the browser page in headless Chromium: $CHROME, one that is installed, or Debian's
 test-web:
