@@ -302,7 +302,7 @@ def measure_uncertainty(
     rows = []
     for target in map(Path, targets):
         if not _is_run(target) or (subject := _RunSubject(target)).task.name != "classification":
-            raise ValueError(f"--monte-carlo: {target} is no training run of a classifier.")
+            raise ValueError(f"targets: {target} is no training run of a classifier.")
         truth, used = _annotated_images(subject, data, split, limit, data_dir)
         plain = predict_arrays(subject.model, subject.task, truth["images"])
         found = monte_carlo(subject.model, truth["images"], samples, seed)
@@ -387,7 +387,7 @@ def predict_images(
 
     predictor = load_predictor(package, format)
     if top < 1:
-        raise ValueError(f"--top {top} must be at least 1.")
+        raise ValueError(f"top={top!r} must be at least 1.")
     if not predictor.takes_images:
         raise ValueError(f"{package} takes no images; try: vislearn generate {package}")
     task = predictor.task
@@ -400,12 +400,12 @@ def predict_images(
         pixels.append(fit_image(image, (height, width), resize))
     if data is not None:
         if names:
-            raise ValueError("Name images, or a data set with --data, not both.")
+            raise ValueError("images and data: name pictures or a data set, not both.")
         truth, split = _annotated_images(_PackageSubject(Path(package)), data, None, count, None)
         pixels = list(truth["images"])
         names = [f"{data} {split} {index}" for index in range(len(pixels))]
     if not names:
-        raise ValueError("There is no image to predict: name files or folders, or use --data.")
+        raise ValueError("images and data name no picture to predict: name files, folders or a data set.")
 
     answers = predictor.predict(np.stack(pixels))
     described = [task.describe(answers, index, top) for index in range(len(names))]
