@@ -405,7 +405,7 @@ def predict_images(
         pixels = list(truth["images"])
         names = [f"{data} {split} {index}" for index in range(len(pixels))]
     if not names:
-        raise ValueError("images and data name no picture to predict: name files, folders or a data set.")
+        raise ValueError("images and data name no picture: name files, folders or a data set.")
 
     answers = predictor.predict(np.stack(pixels))
     described = [task.describe(answers, index, top) for index in range(len(names))]
