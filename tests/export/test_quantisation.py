@@ -23,6 +23,7 @@ from vislearn.export import (
 from vislearn.export.budget import loss_notes, lost, over_budget
 from vislearn.export.convert import Endpoint
 from vislearn.export.measuring import mean_difference
+from vislearn.export.probe import probe
 from vislearn.export.runtimes import open_runtime
 from vislearn.tasks import get_task
 
@@ -276,3 +277,29 @@ def test_wrong_arguments(options, message, trained, task, digits, tmp_path):
     with pytest.raises(ValueError, match=message):
         export(trained, tmp_path / "p", task, digits, **options)
     assert not list(tmp_path.iterdir())
+
+
+def test_channels_that_are_never_active_stay_in_float(letters, tmp_path):
+    """In int8 their file would take the process down that loads it."""
+    info = vislearn.model_info("resnet20_cifar")
+    model = vislearn.create_model("resnet20_cifar", **info.tiny)
+    dead = model.get_layer("stage2_block1_bn1")
+    gamma, beta, mean, variance = dead.get_weights()
+    dead.set_weights([gamma, np.full_like(beta, -100.0), mean, variance])  # before a ReLU
+    (signature,) = letters.signatures(model)
+    endpoint = Endpoint(signature)
+    endpoint.write_savedmodel(tmp_path / "s")
+    writer = endpoint.int8_writer(tmp_path / "s", signature.samples(4))
+    writer.write(tmp_path / "m.tflite")
+    counts = operator_counts(tmp_path / "m.tflite")
+    # The second convolution of the block has nothing but zeros to work on.
+    assert counts["CONV_2D", "float32"] == 2
+    assert counts["CONV_2D", "int8"] == 5
+    probe(
+        tmp_path / "m.tflite",
+        "litert_int8",
+        signature.samples(1),
+        threads=1,
+        batches=(1,),
+        seconds=0.01,
+    )

@@ -4,6 +4,8 @@ import collections
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 CUSTOM = "CUSTOM:"
 
 
@@ -32,6 +34,24 @@ def operator_counts(path: str | Path) -> dict[tuple[str, str], int]:
 def litert_nodes(content: bytes) -> list[str]:
     """The names of what each operation in the content of a `.tflite` file computes."""
     return [tensor.Name().decode() for _, outputs in _operations(content) for tensor in outputs]
+
+
+def litert_constants(content: bytes, least: float) -> set[str]:
+    """The names of what hardly varied while a calibrated `.tflite` file saw its examples.
+
+    Args:
+        content: Of a file that holds the lowest and the highest value of each tensor.
+        least: Of what varies less.
+    """
+    found = set()
+    for _, outputs in _operations(content):
+        for tensor in outputs:
+            seen = tensor.Quantization()
+            if seen is None or not seen.MinLength() or not seen.MaxLength():
+                continue
+            if np.max(seen.MaxAsNumpy()) - np.min(seen.MinAsNumpy()) < least:
+                found.add(tensor.Name().decode())
+    return found
 
 
 def _operations(content: bytes) -> Iterator[tuple[str, list]]:

@@ -9,7 +9,7 @@ Inference", arXiv:1712.05877).
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
-from vislearn.export.operators import CUSTOM, litert_nodes, litert_operators
+from vislearn.export.operators import CUSTOM, litert_constants, litert_nodes, litert_operators
 from vislearn.export.package import ExportError
 from vislearn.export.quiet import quiet
 from vislearn.export.runtimes import filled
@@ -18,6 +18,9 @@ from vislearn.tasks.base import Arrays
 # What stays in float wherever it stands: the attention's softmax, too, and what is only broadcast,
 # which are the anchors of detectors.
 FLOAT_OPERATIONS = ["SOFTMAX", "BROADCAST_TO"]
+# What varies less stays in float, too, such as channels that are never active: the 256 values of
+# so small a range lie so close that XNNPACK takes them for a fault, and crashes on the way out.
+LEAST_RANGE = 1e-5
 
 
 def float16_or_dynamic(converter, kind: str) -> bytes:
@@ -34,8 +37,8 @@ class Int8Writer:
     """int8 files of one model: calibrated once, with any of its layers in float.
 
     Everything after the network stays in float: in int8, probabilities and coordinates of boxes
-    could only take 256 values each. What has no integer form stays in float, too; input and outputs
-    keep their types.
+    could only take 256 values each. What has no integer form stays in float, too, and what the
+    calibration never saw change; input and outputs keep their types.
 
     Args:
         converter: `tf.lite.TFLiteConverter` of the model.
@@ -76,12 +79,14 @@ class Int8Writer:
             converter.experimental_mlir_quantizer = True
             converter._experimental_calibrate_only = True
             self._calibrated = converter.convert()
+        self._constant = litert_constants(self._calibrated, LEAST_RANGE)
         self.layers = [*dict.fromkeys(layers[0] for layers in self._nodes.values() if layers)]
 
     def _without(self, in_float: Collection[str]) -> list[str]:
         """Names of the operations that are not to be quantised."""
         wanted = {*in_float}
-        return [name for name, of in self._nodes.items() if not of or wanted & {*of}]
+        found = [name for name, of in self._nodes.items() if not of or wanted & {*of}]
+        return [*dict.fromkeys([*found, *self._constant])]
 
     def write(self, path: Path, in_float: Collection[str] = ()) -> None:
         """Writes the file with these layers, and what is computed together with them, in float.
