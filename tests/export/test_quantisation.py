@@ -25,6 +25,7 @@ from vislearn.export.convert import Endpoint
 from vislearn.export.measuring import mean_difference
 from vislearn.export.probe import probe
 from vislearn.export.runtimes import open_runtime
+from vislearn.layers import GroupedConv2D
 from vislearn.tasks import get_task
 
 pytestmark = pytest.mark.tensorflow
@@ -303,3 +304,25 @@ def test_channels_that_are_never_active_stay_in_float(letters, tmp_path):
         batches=(1,),
         seconds=0.01,
     )
+
+
+def test_kernels_of_joined_groups_are_computed_by_the_converter(letters, tmp_path):
+    """Computed at each call they would cost time, and be no weights that int8 can hold."""
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(64, 1)(keras.layers.Rescaling(1 / 255)(inputs))
+    x = GroupedConv2D(64, 3, groups=16, use_bias=False)(x)  # two blocks of eight groups
+    model = keras.Model(inputs, keras.layers.Dense(5)(keras.layers.GlobalAveragePooling2D()(x)))
+    images = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3), dtype=np.uint8)
+    vislearn.export_model(
+        model,
+        tmp_path / "p",
+        task=letters,
+        formats=["litert"],
+        quantize="int8",
+        calibration=images,
+    )
+    for format, kind in (("litert", "float32"), ("litert_int8", "int8")):
+        counts = operator_counts(tmp_path / "p" / FORMATS[format])
+        assert counts["CONV_2D", kind] == 3
+        assert not {"TILE", "MUL", "TRANSPOSE"} & {name for name, _ in counts}

@@ -42,11 +42,13 @@ class GroupedConv2D(keras.layers.Conv2D):
         kernels = ops.split(kernel, blocks, axis=-1)
         if joined > 1:
             # Each output sees the inputs of its own group: the others meet zeros.
-            inside = np.kron(
-                np.eye(joined), np.ones((kernel.shape[2], kernel.shape[3] // self.groups))
-            )
+            # LiteRT's converter computes this product itself, and not a tile of the kernel.
+            channels = kernel.shape[2]
+            inside = np.kron(np.eye(joined), np.ones((channels, kernel.shape[3] // self.groups)))
+            inside = inside.reshape(joined, channels, -1)
             inside = ops.convert_to_tensor(inside, dtype=kernel.dtype)
-            kernels = [ops.tile(one, (1, 1, joined, 1)) * inside for one in kernels]
+            whole = (*self.kernel_size, joined * channels, -1)
+            kernels = [ops.reshape(one[:, :, None] * inside, whole) for one in kernels]
         outputs = [
             super(GroupedConv2D, self).convolution_op(x, one)
             for x, one in zip(inputs, kernels, strict=True)
