@@ -4,6 +4,7 @@ import { canvasOf } from "./picture.js";
 
 // As in vislearn.pictures: told apart with every kind of colour blindness, and dark below white.
 const COLOURS = ["#0072B2", "#D55E00", "#007A5A", "#A3487B", "#8A6100", "#2E6F95", "#5F6672"];
+const PAINT = 210; // of 255: the picture shows through, and the colour is still that of the class
 const TOP = 5;
 const NUMBERS = 20;
 
@@ -79,7 +80,7 @@ function mask(view, manifest, numbers) {
     if (name === "background") return [0, 0, 0, 0];
     context.fillStyle = colour(number);
     const rgb = Number.parseInt(context.fillStyle.slice(1), 16); // it reads as #rrggbb
-    return [rgb >> 16, (rgb >> 8) & 255, rgb & 255, 150];
+    return [rgb >> 16, (rgb >> 8) & 255, rgb & 255, PAINT];
   });
   const counts = new Array(classes.length).fill(0);
   const paint = new ImageData(width, height);

@@ -1,7 +1,7 @@
-// A built page with the packages of the tests, and a Chromium that shows it.
+// A built page with some packages, and a Chromium that shows it.
 
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
@@ -10,6 +10,8 @@ import { build, preview } from "vite";
 /** Milliseconds that are waited, for machines that do something else besides. */
 export const PATIENCE = 120_000;
 const root = join(import.meta.dirname, "..");
+/** The packages that ship with the project, or those of `$PACKAGES`. */
+export const SAVED = process.env.PACKAGES ?? join(root, "../../saved_models");
 
 /** `$CHROME`, or the first of the usual names that is installed. */
 function findChromium() {
@@ -21,6 +23,12 @@ function findChromium() {
       continue;
     }
   throw new Error("There is no Chromium: install one (apt-get install chromium) or set CHROME.");
+}
+
+/** Copies the shipped packages, less what the page needs not. */
+export function copyPackages(folder) {
+  const unused = /[\\/](savedmodel|serving|model\.onnx)$/;
+  cpSync(SAVED, folder, { recursive: true, filter: (path) => !unused.test(path) });
 }
 
 /**

@@ -2,8 +2,9 @@
 //
 //     node tests/screenshots.js
 
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { PATIENCE, startBrowser } from "./browser.js";
+import { PATIENCE, SAVED, startBrowser } from "./browser.js";
 
 const HERE = import.meta.dirname;
 const OUT = join(HERE, "../../../docs/images/web");
@@ -22,18 +23,40 @@ export async function writeThree(page) {
   await page.mouse.up();
 }
 
+const THREE = [-0.26, -2, -0.38, 0.66, 1.48, -0.31, 1.55, 0.22]; // the encoder's code of one
+
+async function setCode(page) {
+  for (const [i, value] of THREE.entries())
+    await page.locator("#codes input").nth(i).fill(String(value));
+}
+
+const leaveOutDoubts = (page) => page.getByLabel("Least score").fill("0.5");
+
+/** Has the camera see a picture in place of Chromium's test card. */
+async function useCamera(page) {
+  const file = [...readFileSync(picture("shapes_wide.png"))];
+  await page.evaluate(async (bytes) => {
+    const seen = await createImageBitmap(new Blob([Uint8Array.from(bytes)]));
+    const canvas = Object.assign(document.createElement("canvas"), { width: 640, height: 500 });
+    const draw = () => canvas.getContext("2d").drawImage(seen, 0, 0, 640, 500);
+    setInterval(draw, 50); // each time, a frame
+    navigator.mediaDevices.getUserMedia = async () => canvas.captureStream();
+  }, file);
+  await page.getByLabel("Camera").press("Space");
+}
+
 const SHOTS = {
-  draw: { package: "digits", act: writeThree },
-  boxes: { package: "shapes_boxes", file: "shapes.png" },
-  masks_dark: { package: "shapes_masks", file: "shapes.png", dark: true },
-  latent_dark: { package: "digits_vae", dark: true },
-  camera: { package: "shapes_masks", act: (page) => page.getByLabel("Camera").press("Space") },
-  narrow: { package: "shapes_boxes", file: "shapes_wide.png", width: 390 },
-  narrow_dark: { package: "digits", act: writeThree, width: 390, dark: true },
+  draw: { package: "mnist", act: writeThree },
+  boxes: { package: "shapes_detector", file: "shapes.png", act: leaveOutDoubts },
+  masks_dark: { package: "shapes_segmenter", file: "shapes.png", dark: true },
+  latent_dark: { package: "mnist_generator/decoder", act: setCode, dark: true },
+  camera: { package: "shapes_segmenter", act: useCamera },
+  narrow: { package: "shapes_detector", file: "shapes_wide.png", act: leaveOutDoubts, width: 390 },
+  narrow_dark: { package: "mnist", act: writeThree, width: 390, dark: true },
 };
 
 if (import.meta.filename === process.argv[1]) {
-  const site = await startBrowser(process.env.PACKAGES ?? join(HERE, "packages"));
+  const site = await startBrowser(SAVED);
   const wanted = process.argv.slice(2);
   for (const [name, shot] of Object.entries(SHOTS)) {
     if (wanted.length && !wanted.includes(name)) continue;
@@ -42,11 +65,16 @@ if (import.meta.filename === process.argv[1]) {
       colorScheme: shot.dark ? "dark" : "light",
     });
     page.on("pageerror", (error) => console.error(name, error));
+    page.setDefaultTimeout(PATIENCE);
     await page.goto(`${site.url}#${shot.package}`);
     await page.locator("#about", { hasText: "MB" }).waitFor();
     if (shot.file) await page.setInputFiles("#file", picture(shot.file));
     await shot.act?.(page);
-    await page.locator("#save").waitFor({ timeout: PATIENCE });
+    // The first answer takes longer than those that follow.
+    await page.locator("#save").waitFor();
+    if (shot.file) await page.setInputFiles("#file", picture(shot.file));
+    await page.locator("#time", { hasText: "an answer" }).waitFor();
+    await page.evaluate(() => document.activeElement.blur());
     await page.screenshot({ path: join(OUT, `${name}.png`), fullPage: true });
     await page.close();
   }
