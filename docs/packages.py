@@ -25,7 +25,7 @@ METRICS = {
     "classification": ("accuracy", "accuracy"),
     "detection": ("map50", "mAP@0.5"),
     "semantic_segmentation": ("mean_iou", "mean IoU"),
-    "generation": ("reconstruction_psnr", "PSNR of reconstructions, dB"),
+    "generation": ("reconstruction_psnr", "PSNR of reconstructions"),
 }
 PAGE = """# Packages that ship with vislearn
 
@@ -35,8 +35,8 @@ every home of the [README](../README.md) runs them. `samples/` holds pictures to
 
 {table}
 
-Sizes are those of all files of a package: SavedModel, LiteRT in float and int8, ONNX. `card.md` in
-each says more. What `make demo` leaves is in `demo/`; it and other exports below this folder are
+Sizes are those of all files of a package: LiteRT in float and int8, ONNX and SavedModel, which the
+detector and the segmenter do without, so that all stay below 25 MB. `card.md` in each says more. What `make demo` leaves is in `demo/`; it and other exports below this folder are
 not kept in the repository.
 
 ## How they were made
@@ -65,7 +65,7 @@ def row(name: str) -> str:
     one = manifests(name)[0]
     metric, label = METRICS[one["task"]]
     value = one["training"]["metrics"]["test"][metric]
-    shown = f"{value:.1f}" if metric == "reconstruction_psnr" else figure(metric, value)
+    shown = f"{value:.1f} dB" if metric == "reconstruction_psnr" else figure(metric, value)
     link, network = f"[{name}]({name})", f"`{one['training']['model']}`"
     megabytes = f"{size(name) / 1e6:.1f} MB"
     return f"| {link} | {PURPOSES[name]} | {network} | {label} {shown} | {megabytes} |"
