@@ -1,6 +1,6 @@
 """Writes saved_models/README.md: the packages that ship, with their figures and commands.
 
-    python docs/packages.py
+python docs/packages.py
 """
 
 import json
@@ -36,8 +36,9 @@ every home of the [README](../README.md) runs them. `samples/` holds pictures to
 {table}
 
 Sizes are those of all files of a package: LiteRT in float and int8, ONNX and SavedModel, which the
-detector and the segmenter do without, so that all stay below 25 MB. `card.md` in each says more. What `make demo` leaves is in `demo/`; it and other exports below this folder are
-not kept in the repository.
+detector and the segmenter do without, so that all stay below 25 MB. `card.md` in each says more.
+What `make demo` leaves is in `demo/`; it and other exports below this folder are not kept in the
+repository.
 
 ## How they were made
 

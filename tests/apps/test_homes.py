@@ -66,7 +66,7 @@ def test_over_http(shell, tmp_path):
 
 def test_on_a_small_device(shell, tmp_path):
     single, drawn, measured = lines("python apps/edge")
-    assert json.loads(shell(single).splitlines()[0])["file"].endswith("digit.png")
+    assert json.loads(shell(single).splitlines()[0])["image"].endswith("digit.png")
     shell(drawn)
     assert len([*(tmp_path / "answers").iterdir()]) == len(
         [*(ROOT / "saved_models/samples").iterdir()]
