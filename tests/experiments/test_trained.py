@@ -10,10 +10,10 @@ from vislearn.experiments import (
     ensemble_gain,
     lr_range_and_one_cycle,
     mixup_decision,
-    transfer_learning,
 )
 from vislearn.experiments.harness import Context, run_experiment
 from vislearn.experiments.mc_dropout import turned
+from vislearn.experiments.subsets import write_classes
 from vislearn.training import RateRange, TrainingDiverged
 
 pytestmark = pytest.mark.tensorflow
@@ -35,7 +35,7 @@ def test_slope_of_a_decision():
 
 def test_some_classes_as_a_folder(tmp_path):
     data = load_dataset("digits")
-    folder = transfer_learning.write(tmp_path / "some", data, ("6", "8"), size=20)
+    folder = write_classes(tmp_path / "some", data, ("6", "8"), size=20)
     some = load_dataset(folder, quiet=True)
     assert some.info.classes == ("6", "8") and some.info.image_shape == data.info.image_shape
     assert some.info.counts["train"] + some.info.counts["validation"] == 40
@@ -43,7 +43,7 @@ def test_some_classes_as_a_folder(tmp_path):
     eights = test["images"][test["labels"] == 8]
     np.testing.assert_array_equal(found["images"][found["labels"] == 1], eights)
     before = folder.stat().st_mtime_ns
-    assert transfer_learning.write(folder, data, ("6",)) == folder
+    assert write_classes(folder, data, ("6",)) == folder
     assert folder.stat().st_mtime_ns == before
 
 

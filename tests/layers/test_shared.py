@@ -123,7 +123,7 @@ def test_preprocess_imagenet_normalises_by_channel_or_by_the_average(channels):
 def test_preprocess_none_leaves_pixels_alone_and_unknown_modes_are_refused():
     inputs = keras.Input((4, 4, 3))
     assert preprocess(inputs, None) is inputs
-    with pytest.raises(ValueError, match="preprocessing='coffee' must be None or one of"):
+    with pytest.raises(ValueError, match="preprocessing='coffee' must be None, one of"):
         preprocess(inputs, "coffee")
 
 

@@ -69,7 +69,7 @@ def test_killed_and_resumed_equals_unbroken(tmp_path):
     kill_somewhere_after(1, broken, start(broken), draw)
     # The state is written after the line in history.csv: it may be an epoch behind.
     done = epochs_saved(broken)
-    assert epochs_done(broken) - done in (0, 1) and done < EPOCHS, f"{seed=}"
+    assert epochs_done(broken) - done in (0, 1), f"{seed=}"
     output = finish(start(broken, "--resume"))
     assert not done or f"going on after epoch {done}" in output, f"{seed=}"
 
