@@ -79,6 +79,19 @@ def settle(model) -> None:
     model(pixels, training=True)
 
 
+def make_distinct(model) -> None:
+    """Gives every kernel values of its own: LiteRT stores equal ones once, such as those of zeros.
+
+    Training would see to it, and the file would be as large as it then is.
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    for weight in model.trainable_weights:
+        if len(weight.shape) > 1:
+            weight.assign_add(1e-3 * rng.standard_normal(weight.shape, "float32"))
+
+
 def export(name: str) -> dict:
     """Exports a model with random weights and says what came of it."""
     import keras
@@ -90,6 +103,7 @@ def export(name: str) -> dict:
     # A backbone without a head gets one, since a package has to answer something.
     count = info.num_classes if info.task == "generation" else info.num_classes or 1000
     model = vislearn.create_model(name, input_shape=SMALLER.get(name), num_classes=count)
+    make_distinct(model)
     classes = [f"class {number}" for number in range(count)]
     # A detector that has learned nothing is sure of nothing: without a threshold it still answers.
     options = {"score_threshold": 0.0} if info.task == "detection" else {}
