@@ -228,7 +228,7 @@ def test_outputs_have_ranges_and_units(name):
         name: ((None, 100, 4)[: 3 if name == "boxes" else 1], "float32")
         for name in QUANTITIES[name]
     }
-    found = describe_outputs(signature, task, shapes)
+    found = describe_outputs(signature, shapes)
     assert {item["name"]: (item["range"], item["unit"]) for item in found} == QUANTITIES[name]
 
 
@@ -239,7 +239,7 @@ def test_what_is_no_picture_has_its_unit_too():
     found = {
         item["name"]: (item["range"], item["unit"])
         for signature in (denoise, sampler)
-        for item in describe_inputs(signature, task)
+        for item in describe_inputs(signature)
     }
     assert found == {
         "noise": (None, "standard deviations"),

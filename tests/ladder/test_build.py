@@ -69,6 +69,18 @@ def test_layers_are_named_alike_each_time(name):
 
 
 @every_network
+def test_no_two_kernels_start_alike(name):
+    """As those would that share an initializer: it draws the same values, if scaled, each time."""
+    drawn = {}
+    for weight in tiny(name).trainable_weights:
+        start = keras.ops.convert_to_numpy(weight).ravel()[:8]
+        if len(start) == 8 and start.std() > 0:
+            signs_and_sizes = tuple(np.round(start / np.abs(start).max(), 4))
+            drawn.setdefault(signs_and_sizes, []).append(weight.path)
+    assert [paths for paths in drawn.values() if len(paths) > 1] == []
+
+
+@every_network
 def test_tiny(name):
     model = random_tiny(name)
     assert model.count_params() < 400_000

@@ -101,14 +101,14 @@ def test_litert_has_all_of_it_built_in(tmp_path):
     from vislearn.export.convert import Endpoint
     from vislearn.export.parity import write_format
     from vislearn.export.runtimes import LiteRT
-    from vislearn.tasks.base import Input, Signature
+    from vislearn.tasks.base import NOISE, Input, Signature
 
     models = {name: model_of(name) for name in DETERMINISTIC}
     inputs = {x.name: x for model in models.values() for x in model.inputs}
     model = keras.Model(inputs, {name: one(one.inputs) for name, one in models.items()})
     signature = Signature(
         "predict",
-        tuple(Input(name, x.shape[1:], "float32", "numbers") for name, x in inputs.items()),
+        tuple(Input(name, x.shape[1:], "float32", NOISE) for name, x in inputs.items()),
         lambda tensors: model(tensors, training=False),
         model,
         {},

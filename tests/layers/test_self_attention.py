@@ -33,6 +33,13 @@ def test_equals_the_layer_of_keras():
     np.testing.assert_allclose(numpy(layer(X)), numpy(theirs(X, X)), rtol=1e-5, atol=1e-5)
 
 
+def test_a_function_as_initializer():
+    """Which, unlike Keras's initializers, can't be asked for other values."""
+    layer = SelfAttention(2, kernel_initializer=lambda shape, dtype: keras.ops.ones(shape, dtype))
+    layer.build(X.shape)
+    np.testing.assert_array_equal(numpy(layer.qkv_kernel), np.ones((8, 24)))
+
+
 def test_softmax_in_float32_under_mixed_precision():
     """Scores of hundreds: in bfloat16 their differences would be lost."""
     layer, exact = built(dtype="mixed_bfloat16"), built()

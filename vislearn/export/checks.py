@@ -93,7 +93,7 @@ def checked_order(
     _check_task(model, task)
     network = in_float32(model)
     wanted = _signature(task.signatures(network), signature)
-    inputs = describe_inputs(wanted, task, batch, resize)
+    inputs = describe_inputs(wanted, batch, resize)
     images = _checked_images(calibration, inputs, wanted)
     if "int8" not in quantize:
         ranges = None

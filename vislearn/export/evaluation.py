@@ -93,7 +93,7 @@ def evaluate_keras(
     if not task.takes_images:
         raise task.no_answers()
     signature = task.predict(in_float32(model))
-    expected = describe_inputs(signature, task)
+    expected = describe_inputs(signature)
     inputs = checked_inputs({IMAGE: truth["images"]}, expected)
     task.check_truth(truth)
     run = backend.compiled(signature.function, signature.model)

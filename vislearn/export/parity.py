@@ -13,6 +13,7 @@ from vislearn.export.convert import Endpoint
 from vislearn.export.package import FORMATS
 from vislearn.export.runtimes import IMAGE, RUNTIMES, run_in_chunks
 from vislearn.tasks.base import (
+    PIXELS,
     TOLERANCE,
     Arrays,
     Comparison,
@@ -113,7 +114,7 @@ def _differs(model: keras.Model, format: str, inputs: Arrays) -> bool:
         pixels = keras.ops.cast(tensors[IMAGE], "float32")
         return {"features": keras.ops.cast(model(pixels, training=False), "float32")}
 
-    image = Input(IMAGE, tuple(model.input_shape[1:]), "uint8", "")
+    image = Input(IMAGE, tuple(model.input_shape[1:]), "uint8", PIXELS)
     signature = Signature("features", (image,), features, model, {})
     with tempfile.TemporaryDirectory() as directory:
         write_format(Endpoint(signature), Path(directory), format)

@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from vislearn.layers.initializers import independent
+
 
 @keras.saving.register_keras_serializable("vislearn")
 class PoolingAttention(keras.layers.Layer):
@@ -119,7 +121,7 @@ class PoolingAttention(keras.layers.Layer):
         return self.add_weight(shape, initializer=initializer, name=name)
 
     def _kernel(self, shape, name, initializer=None):
-        return self._weight(shape, initializer or self.kernel_initializer, name)
+        return self._weight(shape, initializer or independent(self.kernel_initializer), name)
 
     def call(self, inputs):
         tokens, channels = inputs.shape[1:]

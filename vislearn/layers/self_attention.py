@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from vislearn.layers.initializers import independent
+
 
 @keras.saving.register_keras_serializable("vislearn")
 class SelfAttention(keras.layers.Layer):
@@ -33,9 +35,8 @@ class SelfAttention(keras.layers.Layer):
         if self.num_heads < 1 or dim % self.num_heads:
             raise ValueError(f"num_heads={self.num_heads!r} must divide {dim=}.")
         for name, units in (("qkv", 3 * dim), ("output", dim)):
-            kernel = self.add_weight(
-                (dim, units), initializer=self.kernel_initializer, name=f"{name}_kernel"
-            )
+            start = independent(self.kernel_initializer)
+            kernel = self.add_weight((dim, units), initializer=start, name=f"{name}_kernel")
             bias = self.add_weight((units,), initializer="zeros", name=f"{name}_bias")
             setattr(self, f"{name}_kernel", kernel)
             setattr(self, f"{name}_bias", bias)

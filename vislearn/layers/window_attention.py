@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from vislearn.layers.initializers import independent
 from vislearn.ops.windows import (
     fitted_windows,
     log_spaced_coordinates,
@@ -73,7 +74,8 @@ class WindowAttention(keras.layers.Layer):
         self.output_bias = self._zeros((dim,), "output_bias")
 
     def _kernel(self, shape, name):
-        return self.add_weight(shape, initializer=self.kernel_initializer, name=name)
+        start = independent(self.kernel_initializer)
+        return self.add_weight(shape, initializer=start, name=name)
 
     def _zeros(self, shape, name):
         return self.add_weight(shape, initializer="zeros", name=name)

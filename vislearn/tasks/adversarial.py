@@ -5,8 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from vislearn.tasks.base import Input, Signature, Task
-from vislearn.tasks.variational import normal_noise
+from vislearn.tasks.base import NOISE, PICTURE, Input, Signature, Task, normal_noise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +19,6 @@ class Adversarial(Task):
     name: ClassVar[str] = "generation"
     metric: ClassVar[str | None] = None
     takes_images: ClassVar[bool] = False
-    meanings: ClassVar[dict[str, str]] = {"image": "the picture"}
 
     def num_classes(self, published: int) -> int:
         del published
@@ -72,9 +70,9 @@ class Adversarial(Task):
         def generate(inputs):
             return {"image": sample(network, inputs["noise"])}
 
-        latent = network.input_shape[1]
-        noise = Input("noise", (latent,), "float32", "standard normal noise", normal_noise(latent))
-        return (Signature("generator", (noise,), generate, network, self.meanings, "image"),)
+        shape = tuple(network.input_shape[1:])
+        noise = Input("noise", shape, "float32", NOISE, normal_noise(shape))
+        return (Signature("generator", (noise,), generate, network, {"image": PICTURE}, "image"),)
 
     def check_model(self, network) -> None:
         if len(network.input_shape) != 2 or len(network.output_shape) != 4:
@@ -88,5 +86,5 @@ class Adversarial(Task):
 
         from vislearn.models.generative.gan import sample
 
-        noise = normal_noise(network.input_shape[1])(count, seed)
+        noise = normal_noise(network.input_shape[1:])(count, seed)
         return ops.convert_to_numpy(sample(network, noise))

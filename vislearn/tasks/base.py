@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -32,6 +33,26 @@ class Comparison:
 
 
 @dataclasses.dataclass(frozen=True)
+class Meaning:
+    """What the numbers of a tensor are, as the model card and `model.json` say it.
+
+    Attributes:
+        text: In words.
+        range: The lowest and the highest value that can occur; None where there is no bound.
+        unit: Such as `"probability"`; None where there is none.
+    """
+
+    text: str
+    range: tuple[float, float] | None = None
+    unit: str | None = None
+
+
+PIXELS = Meaning("pixels 0..255; the file scales them itself", (0, 255), "pixel level")
+NOISE = Meaning("standard normal noise", unit="standard deviations")
+PICTURE = Meaning("the picture", (0, 255), "pixel level")
+
+
+@dataclasses.dataclass(frozen=True)
 class Input:
     """One input of a signature.
 
@@ -39,7 +60,7 @@ class Input:
         name: Its name in the exported file.
         shape: Without the batch axis.
         dtype: `"uint8"`, `"int32"` or `"float32"`.
-        meaning: For the model card.
+        meaning: What its numbers are.
         sample: From a count and a seed to example values `(count, *shape)`; None for images, which
             are taken from the data.
     """
@@ -47,7 +68,7 @@ class Input:
     name: str
     shape: tuple[int, ...]
     dtype: str
-    meaning: str
+    meaning: Meaning
     sample: Callable[[int, int], np.ndarray] | None = None
 
 
@@ -60,7 +81,7 @@ class Signature:
         inputs: What it takes.
         function: From a dictionary of tensors to a dictionary of tensors.
         model: The Keras model whose weights it uses.
-        meanings: What each answer is, for the model card.
+        meanings: What each answer is.
         shows: Key of the answer that is a batch of pictures (uint8), if there is one.
     """
 
@@ -68,7 +89,7 @@ class Signature:
     inputs: tuple[Input, ...]
     function: Callable[[dict[str, Any]], dict[str, Any]]
     model: Any
-    meanings: dict[str, str]
+    meanings: dict[str, Meaning]
     shows: str | None = None
 
     def samples(self, count: int, seed: int = 0) -> Arrays:
@@ -128,7 +149,6 @@ class Task(abc.ABC):
     views: ClassVar[int] = 1
     # How pictures of another size are fitted, unless somebody says otherwise.
     resize: ClassVar[str] = "crop"
-    meanings: ClassVar[dict[str, str]] = {}
 
     def __post_init__(self):
         object.__setattr__(self, "classes", tuple(self.classes))
@@ -189,6 +209,11 @@ class Task(abc.ABC):
         """From raw outputs to named answers of fixed shape, in operations that exports have."""
         raise self.no_answers()
 
+    def meanings(self, network) -> dict[str, Meaning]:
+        """What each decoded answer is."""
+        del network
+        return {}
+
     def predict(self, network) -> Signature:
         """From pictures to decoded answers."""
         from keras import ops
@@ -197,9 +222,8 @@ class Task(abc.ABC):
             pixels = ops.cast(inputs["image"], "float32")
             return self.decode(network(pixels, training=False))
 
-        meaning = "pixels 0..255; the file scales them itself"
-        image = Input("image", tuple(network.input_shape[1:]), "uint8", meaning)
-        return Signature("predict", (image,), predict, network, self.meanings)
+        image = Input("image", tuple(network.input_shape[1:]), "uint8", PIXELS)
+        return Signature("predict", (image,), predict, network, self.meanings(network))
 
     def signatures(self, network) -> tuple[Signature, ...]:
         """What an export writes: `predict`, unless the task says otherwise."""
@@ -301,6 +325,48 @@ class Task(abc.ABC):
 
 def _rows(arrays: Arrays, indices) -> Arrays:
     return {name: value[indices] for name, value in arrays.items()}
+
+
+def normal_noise(shape: tuple[int, ...]) -> Callable[[int, int], np.ndarray]:
+    """From a count and a seed to standard normal noise `(count, *shape)`, float32."""
+
+    def draw(count: int, seed: int) -> np.ndarray:
+        return np.random.default_rng(seed).standard_normal((count, *shape), "float32")
+
+    return draw
+
+
+def with_options(kind: Callable, objective: dict[str, Any], **given):
+    """What `kind` makes of the options that a recipe has for it, and of what is given besides.
+
+    Args:
+        kind: Class of a loss or of an objective.
+        objective: `Recipe.objective`, from the names of options to their values.
+        **given: Arguments that are not the recipe's to choose.
+
+    Raises:
+        ValueError: If an option is unknown, is of a wrong type, or is out of range.
+    """
+    options = {
+        name: parameter.annotation
+        for name, parameter in inspect.signature(kind).parameters.items()
+        if parameter.kind is not parameter.VAR_KEYWORD and name not in {*given, "name"}
+    }
+    if unknown := sorted(objective.keys() - options.keys()):
+        raise ValueError(f"objective has no options {unknown}; it has {sorted(options)}.")
+    for name, value in objective.items():
+        if not _fits(value, options[name]):
+            wanted = inspect.formatannotation(options[name])
+            raise ValueError(f"objective: {name}={value!r} must be of the type {wanted}.")
+    return kind(**given, **objective)
+
+
+def _fits(value, annotation) -> bool:
+    """Whether a value is of a type; an integer will do for a float, and a truth only for itself."""
+    if isinstance(value, bool):
+        return annotation is bool
+    whole = isinstance(value, int) and isinstance(0.0, annotation)
+    return whole or isinstance(value, annotation)
 
 
 def refuse_activation(activation, added: str) -> None:

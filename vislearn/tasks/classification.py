@@ -9,6 +9,7 @@ from vislearn.tasks.base import (
     TOLERANCE,
     Arrays,
     Comparison,
+    Meaning,
     Section,
     Task,
     differences,
@@ -33,10 +34,6 @@ class Classification(Task):
     verb: ClassVar[str] = "classify"
     names_loss: ClassVar[bool] = True
     smooths_labels: ClassVar[bool] = True
-    meanings: ClassVar[dict[str, str]] = {
-        "scores": "probability of each class, in the order of the classes; they sum to 1",
-        "class_id": "number of the likeliest class",
-    }
 
     def __post_init__(self):
         super().__post_init__()
@@ -72,6 +69,15 @@ class Classification(Task):
         if len(self.classes) > 5:
             found.append(TopKClassAccuracy(5, name="top5_accuracy"))
         return found
+
+    def meanings(self, network) -> dict[str, Meaning]:
+        del network
+        each = "probability of each class, in the order of the classes; they sum to 1"
+        last = len(self.classes) - 1
+        return {
+            "scores": Meaning(each, (0, 1), "probability"),
+            "class_id": Meaning("number of the likeliest class", (0, last), "class number"),
+        }
 
     def decode(self, outputs) -> dict[str, Any]:
         """From logits to named answers, in operations that every export format has.

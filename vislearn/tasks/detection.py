@@ -6,7 +6,16 @@ from typing import Any, ClassVar
 import numpy as np
 
 from vislearn.metrics.boxes import iou, match
-from vislearn.tasks.base import TOLERANCE, Arrays, Comparison, Section, Task, refuse_activation
+from vislearn.tasks.base import (
+    TOLERANCE,
+    Arrays,
+    Comparison,
+    Meaning,
+    Section,
+    Task,
+    refuse_activation,
+    with_options,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,13 +49,6 @@ class Detection(Task):
     verb: ClassVar[str] = "detect"
     measures_answers: ClassVar[bool] = True
     resize: ClassVar[str] = "stretch"
-    meanings: ClassVar[dict[str, str]] = {
-        "boxes": "x1, y1, x2, y2 in pixels of the input, x to the right and y down; zeros after "
-        "the last detection",
-        "scores": "score of each detection, 0 to 1, the surest first; 0 after the last",
-        "classes": "number of its class; -1 after the last",
-        "count": "number of detections",
-    }
 
     def __post_init__(self):
         super().__post_init__()
@@ -70,7 +72,25 @@ class Detection(Task):
         """Focal loss and box loss, with the options of `recipe.objective`."""
         from vislearn.losses import RetinaNetObjective
 
-        return RetinaNetObjective(**recipe.objective)
+        return with_options(RetinaNetObjective, recipe.objective)
+
+    def meanings(self, network) -> dict[str, Meaning]:
+        corners = (
+            "x1, y1, x2, y2 in pixels of the input, x to the right and y down; zeros after "
+            "the last detection"
+        )
+        score = "score of each detection, 0 to 1, the surest first; 0 after the last"
+        # Boxes are cut off at the edges of the picture where the network tells its size.
+        cut = (0, max(network.input_shape[1:3])) if "image_size" in network.output else None
+        last = len(self.classes) - 1
+        return {
+            "boxes": Meaning(corners, cut, "pixels"),
+            "scores": Meaning(score, (0, 1), "score"),
+            "classes": Meaning(
+                "number of its class; -1 after the last", (-1, last), "class number"
+            ),
+            "count": Meaning("number of detections", (0, self.max_detections), "detections"),
+        }
 
     def decode(self, outputs) -> dict[str, Any]:
         """From raw outputs to detections, in operations that every export format has.

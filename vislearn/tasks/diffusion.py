@@ -6,7 +6,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from vislearn.tasks.base import Input, Signature, Task
+from vislearn.tasks.base import (
+    NOISE,
+    PICTURE,
+    Input,
+    Meaning,
+    Signature,
+    Task,
+    normal_noise,
+    with_options,
+)
 
 _BATCH = 100  # pictures that are drawn at a time
 
@@ -31,7 +40,6 @@ class Diffusion(Task):
     # The error of the noise hardly tells how good the pictures are: the last epoch counts.
     metric: ClassVar[str | None] = None
     takes_images: ClassVar[bool] = False
-    meanings: ClassVar[dict[str, str]] = {"image": "the picture"}
 
     def num_classes(self, published: int) -> int:
         """None for a network that is published without condition, else the data's.
@@ -51,7 +59,8 @@ class Diffusion(Task):
         from vislearn.training.diffusion import NoiseObjective
 
         del network
-        return NoiseObjective(self.schedule, self.train_steps, **recipe.objective)
+        noise = {"schedule": self.schedule, "train_steps": self.train_steps}
+        return with_options(NoiseObjective, recipe.objective, **noise)
 
     @functools.lru_cache(maxsize=1)  # noqa: B019 (one network: it is compiled once for all epochs)
     def loop(self, network):
@@ -81,20 +90,25 @@ class Diffusion(Task):
         labels = ()
         if takes_labels(network):
             null = null_label(network)
-            meaning = f"class number; {null} for any class"
+            meaning = Meaning(f"class number; {null} for any class", (0, null), "class number")
             labels = (Input("label", (), "int32", meaning, _integers(0, null)),)
-        noise = Input("noise", shape, "float32", "standard normal noise", _normal(shape))
-        image = Input("image", shape, "float32", "noisy picture, about -1..1", _normal(shape))
-        meaning = f"how noisy: 1 to {self.train_steps}"
-        time = Input("time", (), "int32", meaning, _integers(1, self.train_steps))
+        noise = Input("noise", shape, "float32", NOISE, normal_noise(shape))
+        meaning = Meaning(
+            "noisy picture, about -1..1", unit="pixel level, scaled to -1..1, with noise"
+        )
+        image = Input("image", shape, "float32", meaning, normal_noise(shape))
+        last = self.train_steps
+        meaning = Meaning(f"how noisy: 1 to {last}", (1, last), "step of the noise schedule")
+        time = Input("time", (), "int32", meaning, _integers(1, last))
+        found = "the noise in the picture, in units of its standard deviation"
         return (
-            Signature("sampler", (noise, *labels), sampler, network, self.meanings, "image"),
+            Signature("sampler", (noise, *labels), sampler, network, {"image": PICTURE}, "image"),
             Signature(
                 "denoise",
                 (image, time, *labels),
                 denoise,
                 network,
-                {"noise": "the noise in the picture, in units of its standard deviation"},
+                {"noise": Meaning(found, unit=NOISE.unit)},
             ),
         )
 
@@ -118,15 +132,6 @@ class Diffusion(Task):
             part = slice(start, start + _BATCH)
             made.append(loop(noise[part], None if labels is None else labels[part]))
         return ops.convert_to_numpy(to_pixels(np.concatenate(made)))
-
-
-def _normal(shape: tuple[int, ...]):
-    """From a count and a seed to standard normal noise `(count, *shape)`."""
-
-    def draw(count: int, seed: int) -> np.ndarray:
-        return np.random.default_rng(seed).standard_normal((count, *shape), "float32")
-
-    return draw
 
 
 def _integers(low: int, high: int):

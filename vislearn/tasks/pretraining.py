@@ -1,10 +1,9 @@
 """Learning without labels: the features that a task is learned on afterwards."""
 
 import dataclasses
-import inspect
 from typing import Any, ClassVar
 
-from vislearn.tasks.base import Task
+from vislearn.tasks.base import Task, with_options
 
 METHODS = ("simclr", "mae", "simmim")
 
@@ -61,10 +60,7 @@ class Pretraining(Task):
 
         kinds = (ContrastiveObjective, MaskedObjective, MaskedPixelsObjective)
         kind = dict(zip(METHODS, kinds, strict=True))[self.method]
-        options = [*inspect.signature(kind).parameters][1:]
-        if unknown := sorted({*recipe.objective} - {*options}):
-            raise ValueError(f"objective: {self.method} has no {unknown}; it has {options}.")
-        return kind(network, **recipe.objective)
+        return with_options(kind, recipe.objective, network=network)
 
     def signatures(self, network):
         """There is none: features are no answers.

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from vislearn.tasks.base import Arrays, Comparison, Section, Task, refuse_activation
+from vislearn.tasks.base import Arrays, Comparison, Meaning, Section, Task, refuse_activation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,9 +33,6 @@ class Regression(Task):
     metric: ClassVar[str] = "mae"
     verb: ClassVar[str] = "estimate"
     metric_mode: ClassVar[str] = "min"
-    meanings: ClassVar[dict[str, str]] = {
-        "values": "value of each quantity in its own unit, in the order of the classes"
-    }
 
     def __post_init__(self):
         super().__post_init__()
@@ -82,6 +79,11 @@ class Regression(Task):
         from vislearn.metrics.regression import AbsoluteError, RootSquaredError
 
         return [kind(self.means, self.deviations) for kind in (AbsoluteError, RootSquaredError)]
+
+    def meanings(self, network) -> dict[str, Meaning]:
+        del network
+        each = "value of each quantity in its own unit, in the order of the classes"
+        return {"values": Meaning(each, unit="unit of the training targets")}
 
     def decode(self, outputs) -> dict[str, Any]:
         """From standardised outputs to named answers.

@@ -6,7 +6,16 @@ from typing import Any, ClassVar
 import numpy as np
 
 from vislearn.ops.masks import IGNORE, centre_crop
-from vislearn.tasks.base import TOLERANCE, Arrays, Comparison, Task, differences, refuse_activation
+from vislearn.tasks.base import (
+    TOLERANCE,
+    Arrays,
+    Comparison,
+    Meaning,
+    Task,
+    differences,
+    refuse_activation,
+    with_options,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +38,6 @@ class SemanticSegmentation(Task):
     metric: ClassVar[str] = "mean_iou"
     verb: ClassVar[str] = "segment"
     smooths_labels: ClassVar[bool] = True
-    meanings: ClassVar[dict[str, str]] = {
-        "mask": "number of the likeliest class of each pixel",
-        "confidence": "probability of this class",
-    }
 
     def __post_init__(self):
         super().__post_init__()
@@ -48,12 +53,21 @@ class SemanticSegmentation(Task):
         """Cross entropy of the pixels, Dice and Jaccard loss, weighted by `recipe.objective`."""
         from vislearn.losses import SegmentationLoss
 
-        return SegmentationLoss(label_smoothing=recipe.label_smoothing, **recipe.objective)
+        smoothing = recipe.label_smoothing
+        return with_options(SegmentationLoss, recipe.objective, label_smoothing=smoothing)
 
     def metrics(self) -> list:
         from vislearn.metrics.segmentation import MeanIoU, PixelAccuracy
 
         return [MeanIoU(len(self.classes)), PixelAccuracy()]
+
+    def meanings(self, network) -> dict[str, Meaning]:
+        del network
+        each, last = "number of the likeliest class of each pixel", len(self.classes) - 1
+        return {
+            "mask": Meaning(each, (0, last), "class number"),
+            "confidence": Meaning("probability of this class", (0, 1), "probability"),
+        }
 
     def decode(self, outputs) -> dict[str, Any]:
         """From logits to named answers, in operations that every export format has.

@@ -5,7 +5,26 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from vislearn.tasks.base import Arrays, Input, Signature, Task
+from vislearn.tasks.base import (
+    NOISE,
+    PICTURE,
+    PIXELS,
+    Arrays,
+    Input,
+    Meaning,
+    Signature,
+    Task,
+    normal_noise,
+    with_options,
+)
+
+# What the encoder answers.
+_CODES = {
+    "mean": Meaning("mean of the code", unit=NOISE.unit),
+    "log_variance": Meaning(
+        "logarithm of the variance of the code", unit="logarithm of squared standard deviations"
+    ),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,11 +38,6 @@ class Variational(Task):
     # The loss is the evidence lower bound, with its sign turned.
     metric: ClassVar[str] = "loss"
     metric_mode: ClassVar[str] = "min"
-    meanings: ClassVar[dict[str, str]] = {
-        "reconstruction": "the picture as the network sees it, pixels 0..1",
-        "mean": "mean of the code",
-        "log_variance": "logarithm of the variance of the code",
-    }
 
     def num_classes(self, published: int) -> int:
         del published
@@ -36,7 +50,15 @@ class Variational(Task):
         """The evidence lower bound; `recipe.objective` holds its options, such as `beta`."""
         from vislearn.training.variational import VariationalObjective
 
-        return VariationalObjective(**recipe.objective)
+        return with_options(VariationalObjective, recipe.objective)
+
+    def meanings(self, network) -> dict[str, Meaning]:
+        del network
+        seen = "the picture as the network sees it, pixels 0..1"
+        return {
+            "reconstruction": Meaning(seen, (0, 1), "share of the highest pixel level"),
+            **_CODES,
+        }
 
     def decode(self, outputs) -> dict[str, Any]:
         """From the network's outputs to named answers.
@@ -66,21 +88,19 @@ class Variational(Task):
             return {"image": vae.sample(decoder, inputs["latent"])}
 
         shape, latent = tuple(network.input_shape[1:]), decoder.input_shape[1]
-        image = Input("image", shape, "uint8", "pixels 0..255; the file scales them itself")
-        code = Input(
-            "latent", (latent,), "float32", "code; standard normal noise", normal_noise(latent)
-        )
-        codes = {name: self.meanings[name] for name in ("mean", "log_variance")}
+        image = Input("image", shape, "uint8", PIXELS)
+        meaning = Meaning("code; standard normal noise", unit=NOISE.unit)
+        code = Input("latent", (latent,), "float32", meaning, normal_noise((latent,)))
         return (
-            Signature("encoder", (image,), encode, encoder, codes),
-            Signature("decoder", (code,), generate, decoder, {"image": "the picture"}, "image"),
+            Signature("encoder", (image,), encode, encoder, _CODES),
+            Signature("decoder", (code,), generate, decoder, {"image": PICTURE}, "image"),
         )
 
     def check_model(self, network) -> None:
-        outputs = network.output
-        if not isinstance(outputs, dict) or sorted(outputs) != sorted(self.meanings):
+        outputs, wanted = network.output, sorted(self.meanings(network))
+        if not isinstance(outputs, dict) or sorted(outputs) != wanted:
             raise ValueError(
-                f"model must answer a dictionary of {sorted(self.meanings)}, as `vae` does, and "
+                f"model must answer a dictionary of {wanted}, as `vae` does, and "
                 f"answers {outputs!r}."
             )
 
@@ -90,7 +110,7 @@ class Variational(Task):
         from vislearn.models.generative import vae
 
         decoder = vae.decoder(network)
-        noise = normal_noise(decoder.input_shape[1])(count, seed)
+        noise = normal_noise(decoder.input_shape[1:])(count, seed)
         return ops.convert_to_numpy(vae.sample(decoder, noise))
 
     def measure(self, answers: Arrays, truth: Arrays) -> dict[str, float]:
@@ -147,12 +167,3 @@ class Variational(Task):
         mean = answers["mean"][index]
         best = np.argsort(-np.abs(mean), kind="stable")[:top]
         return [(f"latent {number}", float(mean[number])) for number in best]
-
-
-def normal_noise(latent: int):
-    """From a count and a seed to standard normal noise `(count, latent)`."""
-
-    def draw(count: int, seed: int) -> np.ndarray:
-        return np.random.default_rng(seed).normal(size=(count, latent)).astype(np.float32)
-
-    return draw

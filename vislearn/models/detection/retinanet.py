@@ -149,9 +149,10 @@ def head(pyramid: dict, outputs: int, *, depth, norm, each_cell, bias, name):
     Its convolutions are the same layers at every level; so is group norm.
     """
     channels = next(iter(pyramid.values())).shape[-1]
-    start = keras.initializers.RandomNormal(stddev=0.01)  # section 4.1
 
     def convolution(filters, name, **options):
+        # Section 4.1. An initializer of its own, as one that is shared gives the same kernel twice.
+        start = keras.initializers.RandomNormal(stddev=0.01)
         return layers.Conv2D(
             filters, 3, padding="same", kernel_initializer=start, name=name, **options
         )

@@ -20,8 +20,6 @@ Parameters, with batch-norm statistics, at 64x64x3:
                    + 4 * (256 + 512 + 1024)  +  16384                             = 17,236,352
 """
 
-import functools
-
 import keras
 from keras import layers
 
@@ -122,14 +120,18 @@ def generator(input_shape, latent, widths, kernel_size, name) -> keras.Model:
     height, width, channels = input_shape
     scale = 2 ** len(widths)
     smallest = (height // scale, width // scale, widths[-1])
-    up = functools.partial(
-        layers.Conv2DTranspose,
-        kernel_size=kernel_size,
-        strides=2,
-        padding="same",
-        use_bias=False,
-        kernel_initializer=small(),
-    )
+
+    def up(filters, name):
+        return layers.Conv2DTranspose(
+            filters,
+            kernel_size,
+            strides=2,
+            padding="same",
+            use_bias=False,
+            kernel_initializer=small(),
+            name=name,
+        )
+
     inputs = keras.Input((latent,), name="noise")
     units = smallest[0] * smallest[1] * smallest[2]
     x = layers.Dense(units, use_bias=False, kernel_initializer=small(), name="project")(inputs)
