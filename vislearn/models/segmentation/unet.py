@@ -149,10 +149,11 @@ def check_size(input_shape, depth: int, padding: str) -> None:
         size = side - lost
         for _ in range(depth):
             if size <= 0 or size % 2:
+                other = f", with padding='same' all multiples of {2**depth}" if lost else ""
                 raise ValueError(
                     f"a side of {side} pixels comes to a map of {max(size, 0)}, which can't be "
                     f"halved; with {depth=} and {padding=} the next sides that fit are "
-                    f"{', '.join(map(str, fitting_sizes(side, depth, padding)))}."
+                    f"{', '.join(map(str, fitting_sizes(side, depth, padding)))}{other}."
                 )
             size = size // 2 - lost
         for _ in range(depth):
