@@ -155,7 +155,7 @@ def test_smallest_valid_side(depth):
     options = {"num_classes": 2, "filters": 1, "depth": depth}
     with pytest.raises(ValueError, match="padding='same' all multiples") as error:
         vislearn.create_model("unet", input_shape=(8, 8, 1), **options)
-    least = int(re.search(r"that fit are (\d+),", str(error.value))[1])
+    least = int(re.search(r"(\d+), with padding", str(error.value))[1])
     model = vislearn.create_model("unet", input_shape=(least, least, 1), **options)
     assert 0 < model.output_shape[1] <= 2**depth
     smaller = (least - 2**depth,) * 2 + (1,)
