@@ -153,9 +153,9 @@ def test_wrong_arguments(options, message):
 def test_smallest_valid_side(depth):
     """The side that the error names is the least that works."""
     options = {"num_classes": 2, "filters": 1, "depth": depth}
-    with pytest.raises(ValueError, match="padding='same' all multiples") as error:
+    with pytest.raises(ValueError, match="padding='same' takes all multiples") as error:
         vislearn.create_model("unet", input_shape=(8, 8, 1), **options)
-    least = int(re.search(r"(\d+), with padding", str(error.value))[1])
+    least = int(re.search(r"(\d+); padding=", str(error.value))[1])
     model = vislearn.create_model("unet", input_shape=(least, least, 1), **options)
     assert 0 < model.output_shape[1] <= 2**depth
     smaller = (least - 2**depth,) * 2 + (1,)

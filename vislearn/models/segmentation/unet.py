@@ -145,11 +145,11 @@ def check_size(input_shape, depth: int, padding: str) -> None:
     lost = 4 if padding == "valid" else 0
     if len(input_shape) != 3:
         raise ValueError(f"{input_shape} must be (height, width, channels).")
+    other = f"; padding='same' takes all multiples of {2**depth}" if lost else ""
     for side in input_shape[:2]:
         size = side - lost
         for _ in range(depth):
             if size <= 0 or size % 2:
-                other = f", with padding='same' all multiples of {2**depth}" if lost else ""
                 raise ValueError(
                     f"a side of {side} pixels comes to a map of {max(size, 0)}, which can't be "
                     f"halved; with {depth=} and {padding=} the next sides that fit are "
@@ -161,7 +161,7 @@ def check_size(input_shape, depth: int, padding: str) -> None:
         if size <= 0:
             raise ValueError(
                 f"a side of {side} pixels leaves nothing of the answer; with {depth=} and "
-                f"{padding=} it must be at least {fitting_sizes(side, depth, padding)[-1]}."
+                f"{padding=} it must be at least {fitting_sizes(side, depth, padding)[-1]}{other}."
             )
 
 
