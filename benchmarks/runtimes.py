@@ -13,6 +13,7 @@ import json
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from speed import installed, positive, spread
@@ -56,16 +57,21 @@ def measure(folder: Path, options) -> dict[str, list[float]]:
     calls = {
         format: RUNTIMES[format](folder / FILES[format], options.threads) for format in FORMATS
     }
-    found = {format: [] for format in FORMATS}
-    for round in range(options.rounds + 1):
-        for format, call in calls.items():
+    return in_turns(calls, batch, options.rounds, options.calls)
+
+
+def in_turns(calls: dict[str, Callable], batch: dict, rounds: int, count: int) -> dict[str, list]:
+    """Milliseconds a call of each, by name: the median of `count` of them, round after round."""
+    found = {name: [] for name in calls}
+    for round in range(rounds + 1):
+        for name, call in calls.items():
             taken = []
-            for _ in range(options.calls):
+            for _ in range(count):
                 start = time.perf_counter()
                 call(batch)
                 taken.append(1000 * (time.perf_counter() - start))
             if round:  # The first warms up.
-                found[format].append(statistics.median(taken))
+                found[name].append(statistics.median(taken))
     return found
 
 
