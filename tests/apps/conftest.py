@@ -1,6 +1,8 @@
 """Packages, made once for the tests of the apps, and a server of them."""
 
+import importlib.util
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,3 +85,13 @@ def package(tmp_path_factory):
     model = vislearn.create_model("resnet20_cifar", **tiny)
     vislearn.export_model(model, directory, task=Classification(tuple("abcde")), formats=["litert"])
     return directory
+
+
+@pytest.fixture(scope="session")
+def edge():
+    """The program for devices as a module."""
+    path = Path(__file__).parents[2] / "apps" / "edge" / "vislearn_edge.py"
+    spec = importlib.util.spec_from_file_location("vislearn_edge", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,7 +1,6 @@
 """The program for devices: the same pixels and answers as vislearn's, without vislearn."""
 
 import functools
-import importlib.util
 import io
 import json
 import shutil
@@ -24,15 +23,6 @@ pytestmark = pytest.mark.tensorflow
 
 FOLDER = Path(__file__).parents[2] / "apps" / "edge"
 PROGRAM = FOLDER / "vislearn_edge.py"
-
-
-@pytest.fixture(scope="module")
-def edge():
-    """The program as a module."""
-    spec = importlib.util.spec_from_file_location("vislearn_edge", PROGRAM)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

@@ -1,24 +1,11 @@
 """What the program for devices reads from stdin: images that follow each other, some damaged."""
 
-import importlib.util
 import io
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-
-PROGRAM = Path(__file__).parents[2] / "apps" / "edge" / "vislearn_edge.py"
-
-
-@pytest.fixture(scope="module")
-def edge():
-    """The program as a module."""
-    spec = importlib.util.spec_from_file_location("vislearn_edge", PROGRAM)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def encoded(width: int, height: int, seed: int, format: str, **options) -> bytes:

@@ -123,8 +123,9 @@ def cross_validate(
         images=sum(len(next(iter(truth.values()))) for truth in truths),
     )
     _write(result, answers, truths, files)
+    width = max(map(len, result.mean))
     for name, mean in result.mean.items():
-        console.print(f"{name:<14} {mean:.4f} ± {result.deviation[name]:.4f}", highlight=False)
+        console.print(f"{name:<{width}} {mean:.4f} ± {result.deviation[name]:.4f}", highlight=False)
     return result
 
 
