@@ -46,9 +46,19 @@ def test_show_draws_originals_and_versions(run, tmp_path):
         assert picture.width > picture.height
 
 
+def test_show_mixes_and_tells_only_what_was_left_out(run, tmp_path):
+    """A description is taken at its word: its flip mirrors digits, too."""
+    augment, out = tmp_path / "mixed.yaml", tmp_path / "new" / "grid.png"
+    augment.write_text("operations: [flip, mixup]")
+    status, text, _ = run("show", "digits", "--out", out, "--augment", augment, "--count", 4)
+    assert status == 0 and out.is_file()
+    assert "Nothing is mirrored" not in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("--out", "grid.jpg"), "path='grid.jpg' must end with one of"),
         (("--augment", "wild"), "augment='wild' must be one of"),
         (("--engine", "photoshop"), "engine='photoshop' must be one of"),
         (("--count", "0"), "count=0 must be at least 1"),

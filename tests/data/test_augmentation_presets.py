@@ -53,6 +53,7 @@ def test_descriptions_are_read_as_they_are_written(tmp_path):
         ),
         ({"operations": ["turn"]}, "operations: 'turn' must be one of"),
         ({"operations": [{"flip": {}, "hue": {}}]}, "must be one operation"),
+        ({"operations": [["flip"]]}, "must be one operation"),
         ({"operations": "flip"}, "operations='flip' must be a list"),
         ({"steps": []}, "must be a table of some of"),
         ({"engine": "torch"}, "engine='torch' must be one of"),

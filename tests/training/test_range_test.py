@@ -34,6 +34,14 @@ def test_the_steepest_place_is_found_through_noise():
     assert np.log10(steepest(10**places, losses)) == pytest.approx(-3, abs=0.2)
 
 
+def test_the_very_start_is_not_taken_for_the_steepest():
+    """Of few steps the first are noise, which nothing smooths."""
+    places = np.linspace(-6, 1, 20)
+    losses = 2.3 - 1.5 / (1 + np.exp(-4 * (places + 3)))
+    losses[0] += 3
+    assert np.log10(steepest(10**places, losses)) == pytest.approx(-3, abs=0.6)
+
+
 def test_no_suggestion_where_nothing_falls():
     rates = np.logspace(-6, 0, 50)
     assert steepest(rates, np.linspace(1, 2, 50)) is None

@@ -11,6 +11,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
+from vislearn.training.fitting import train
 from vislearn.training.report import _wilson, write_report
 
 DIGITS = [f"digit {number}" for number in range(10)]
@@ -266,3 +267,14 @@ def test_a_failed_write_keeps_the_report_before(tmp_path):
 )
 def test_interval_is_wilsons(right, count, low, high):
     assert _wilson(right / count, count) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_a_run_without_images_to_hold_out_ends_with_a_report(tmp_path):
+    """One image a class: all of them train, and nothing is measured."""
+    for number, name in enumerate("abc"):
+        path = tmp_path / "photos" / name / "1.png"
+        path.parent.mkdir(parents=True)
+        Image.fromarray(np.full((8, 8, 3), 80 * number, np.uint8)).save(path)
+    run = train("mlp", data=tmp_path / "photos", out=tmp_path / "run", epochs=1, quiet=True)
+    assert run.metrics() == {}
+    assert (run.folder / "report.html").is_file()

@@ -80,15 +80,17 @@ def show(
     from vislearn.data.augmentation import get_augmentation
     from vislearn.data.preview import augmented_rows
 
+    pictures.check_suffix(out)
     dataset = _load(source, task, image_size, extra, data_dir)
-    flips = dataset.info.flips
-    function = get_augmentation(augment, flips=flips, task=task, keypoints=dataset.info.keypoints)
+    options = {"task": task, "keypoints": dataset.info.keypoints}
+    function = get_augmentation(augment, flips=dataset.info.flips, **options)
+    unmirrored = function != get_augmentation(augment, **options)
     if engine is not None and function is not None:
         function = dataclasses.replace(function, engine=engine)
     rows = augmented_rows(dataset, function, count=count, versions=versions, seed=seed)
     pictures.save(pictures.augmentation_grid(rows, dataset.info.classes), out)
     typer.echo(f"{len(rows)} pictures, each with {len(rows[0]) - 1} versions, in {out}")
-    if not flips:
+    if unmirrored:
         typer.echo("Nothing is mirrored: the classes look like written signs.")
 
 

@@ -43,6 +43,8 @@ def augmented_rows(
             raise ValueError(f"{name}={value!r} must be at least 1.")
     originals = dataset.arrays("train", count)
     batch = {name: tf.constant(values) for name, values in originals.items()}
+    if getattr(augment, "mixes", False) and dataset.info.task == "classification":
+        batch["labels"] = tf.one_hot(batch["labels"], len(dataset.info.classes))
 
     @tf.function
     def augmented(seed):

@@ -31,6 +31,7 @@ __getattr__, __dir__, __all__ = attach(
         "importance_bars": "selection",
         "member_bars": "selection",
         "coverage_bars": "selection",
+        "check_suffix": "style",
         "save": "style",
         "to_png": "style",
         "to_data_uri": "style",

@@ -110,16 +110,26 @@ def show_image(axes, image):
     axes.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation=smooth, aspect="equal")
 
 
+def check_suffix(path: str | Path) -> None:
+    """Finds a path that `save` would refuse, before the work.
+
+    Raises:
+        ValueError: If the suffix is none of .png, .svg and .pdf.
+    """
+    if Path(path).suffix.lower() not in _FORMATS:
+        raise ValueError(f"path={str(path)!r} must end with one of {_FORMATS}.")
+
+
 def save(figure, path: str | Path) -> None:
-    """Writes a figure; the suffix of the path, .png, .svg or .pdf, chooses the format.
+    """Writes a figure, and makes its folder; the suffix, .png, .svg or .pdf, chooses the format.
 
     Raises:
         ValueError: If the suffix is none of these.
         OSError: If the file can't be written.
     """
     path = Path(path)
-    if path.suffix.lower() not in _FORMATS:
-        raise ValueError(f"path={str(path)!r} must end with one of {_FORMATS}.")
+    check_suffix(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(_render(figure, path.suffix.lower()[1:]))
 
 

@@ -205,6 +205,9 @@ def conformal(
             f"{opened.folder} is of the task {opened.config.task!r}, and prediction sets are of "
             "classes."
         )
+    path = opened.folder / f"conformal_{method}.json" if out is None else Path(out)
+    if path.suffix != ".json":
+        raise ValueError(f"out={str(path)!r} must end with .json; the picture lies beside it.")
     model, task, data = opened.model(), opened.task(), opened.data()
     if missing := {"validation", "test"} - {*data.info.counts}:
         raise ValueError(f"{opened.folder}: its data has no {sorted(missing)} images.")
@@ -218,7 +221,6 @@ def conformal(
     )
     found = measure(sets(scores["test"]), known["test"]["labels"], task.classes)
     result = {**dataclasses.asdict(sets), "test": found}
-    path = opened.folder / f"conformal_{method}.json" if out is None else Path(out)
     rows = [*found["classes"].values()]
     figure = pictures.coverage_bars(
         [math.nan if row["coverage"] is None else row["coverage"] for row in rows],

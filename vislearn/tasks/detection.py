@@ -254,9 +254,12 @@ class Detection(Task):
 
         return average_precision(answers, truth, len(self.classes))
 
-    def sections(self, network, answers: Arrays, truth: Arrays) -> list[Section]:
-        """Precision by class, and the pictures with the most mistakes."""
+    def sections(self, network, answers: Arrays | None, truth: Arrays | None) -> list[Section]:
+        """Precision by class, and the pictures with the most mistakes; nothing without answers."""
         from vislearn import pictures
+
+        if answers is None:
+            return []
 
         images = truth["images"]
         precision = self.class_precision(answers, truth)

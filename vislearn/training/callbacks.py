@@ -249,7 +249,8 @@ def announce(console, label: str, text: str) -> None:
 
 def progress_bar(console):
     """A `rich.progress.Progress` that goes when it is done, with a column for figures."""
-    from rich import progress
+    # While it is drawn, rich imports `markup` in a thread, and TFDS may have replaced `import`.
+    from rich import markup, progress  # noqa: F401
 
     return progress.Progress(
         progress.TextColumn("{task.description}"),

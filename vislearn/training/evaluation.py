@@ -52,7 +52,7 @@ def evaluate_and_report(
 
     shown = "" if split is None else f" ({split} split below, {len(truth['images']):,} images)"
     detail = {}
-    if task.name == "classification":
+    if task.name == "classification" and answers is not None:
         detail = {
             "classes": task.classes,
             "labels": truth["labels"],

@@ -196,9 +196,11 @@ def steepest(rates, losses) -> float | None:
         return None
     places, losses = np.log10(rates[:end]), np.asarray(losses[:end])
     width = max(_HALF_WINDOW, 1.5 * (places[-1] - places[0]) / (end - 1))
-    slopes = []
-    for place in places:
-        near = np.abs(places - place) <= width
-        slopes.append(np.polyfit(places[near], losses[near], 1)[0])
+    slopes = np.zeros(end)
+    for index, place in enumerate(places):
+        # Not at the very start, where there is nothing around but the noise of a few steps.
+        if place - width >= places[0]:
+            near = np.abs(places - place) <= width
+            slopes[index] = np.polyfit(places[near], losses[near], 1)[0]
     best = int(np.argmin(slopes))
     return float(rates[best]) if slopes[best] < 0 else None

@@ -29,7 +29,10 @@ def endpoints(model: keras.Model) -> list[str]:
         if _ENDPOINT.fullmatch(layer.name)
     }
     if not sizes:
-        raise ValueError(f"{model.name} has no endpoints such as 'C3' or 'block6_out'.")
+        raise ValueError(
+            f"{model.name} has no endpoints such as 'C3' or 'block6_out', which stages of "
+            "`tune` and rates of `layer_decay` are counted by."
+        )
     return sorted(sizes, key=sizes.get)
 
 

@@ -119,8 +119,8 @@ def _engine(name: str) -> Callable[[Augmentation, Example], Example]:
 
 def _operation(entry: Any) -> Operation:
     """From `{"rotate": {"angle": 0.2}}`, `{"rotate": None}` or `"rotate"`."""
-    named = entry if isinstance(entry, dict) else {entry: {}}
-    if len(named) != 1:
+    named = {entry: {}} if isinstance(entry, str) else entry
+    if not isinstance(named, dict) or len(named) != 1:
         raise ValueError(f"operations: {entry!r} must be one operation, such as {{'flip': {{}}}}.")
     ((name, settings),) = named.items()
     if name not in OPERATIONS:
