@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import vislearn
+from vislearn.commands import predict_images
 from vislearn.export import evaluate_package, inspect_package
 
 pytestmark = pytest.mark.tensorflow
@@ -84,3 +86,15 @@ def test_figures_on_real_data(name, least, real_data):
     truth = vislearn.load_dataset(real_data(name), quiet=True).arrays("test", limit=2000)
     for row in evaluate_package(HOME / name, truth, repeats=1):
         assert row.metrics["accuracy"] >= least, row.format
+
+
+def test_predicted_boxes_are_in_pixels_of_the_picture(tmp_path, capsys):
+    sample, twice = HOME / "samples" / "shapes.png", tmp_path / "twice.png"
+    with Image.open(sample) as picture:
+        picture.resize((2 * picture.width, 2 * picture.height)).save(twice)
+    predict_images(HOME / "shapes_detector", [sample, twice], top=1, as_json=True)
+    (small,), (large,) = (
+        json.loads(line)["objects"] for line in capsys.readouterr().out.splitlines()
+    )
+    assert small["label"] == large["label"]
+    np.testing.assert_allclose(large["box"], 2 * np.array(small["box"]), atol=3)

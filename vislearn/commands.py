@@ -373,7 +373,7 @@ def predict_images(
         top: Answers an image.
         data: Source of a data set; labelled images of its test split are taken, besides `images`.
         count: How many of them.
-        as_json: A JSON line an image in place of a table.
+        as_json: A JSON line an image in place of a table; boxes in pixels of the image as it is.
 
     Raises:
         ValueError: If there is no image, or one that can't be read.
@@ -382,9 +382,12 @@ def predict_images(
     from rich.console import Console
     from rich.table import Table
 
-    from vislearn.data.images import fit_image, read_image
+    from vislearn import pictures
+    from vislearn.data.images import fit_image, plan_fit, read_image
     from vislearn.export import load_predictor
 
+    if out is not None:
+        pictures.check_suffix(out)
     predictor = load_predictor(package, format)
     if top < 1:
         raise ValueError(f"top={top!r} must be at least 1.")
@@ -393,10 +396,11 @@ def predict_images(
     task = predictor.task
     height, width, channels = predictor.input_shape
     resize = predictor.inputs[0]["resize"]
-    names, pixels, truth = [], [], None
+    names, pixels, sizes, truth = [], [], [], None
     for path in _image_files(images):
         image = read_image(path, channels=channels)
         names.append(str(path))
+        sizes.append(image.shape[:2])
         pixels.append(fit_image(image, (height, width), resize))
     if data is not None:
         if names:
@@ -404,14 +408,23 @@ def predict_images(
         truth, split = _annotated_images(_PackageSubject(Path(package)), data, None, count, None)
         pixels = list(truth["images"])
         names = [f"{data} {split} {index}" for index in range(len(pixels))]
+        sizes = [(height, width)] * len(pixels)
     if not names:
         raise ValueError("images and data name no picture: name files, folders or a data set.")
 
     answers = predictor.predict(np.stack(pixels))
     described = [task.describe(answers, index, top) for index in range(len(names))]
     if as_json:
+        in_pictures = answers
+        if "boxes" in answers:
+            fits = [plan_fit(size, (height, width), resize) for size in sizes]
+            boxes = [
+                fit.boxes_back(found, size)
+                for fit, found, size in zip(fits, answers["boxes"], sizes, strict=True)
+            ]
+            in_pictures = {**answers, "boxes": np.stack(boxes)}
         for index, (name, found) in enumerate(zip(names, described, strict=True)):
-            print(json.dumps({"image": name, **task.record(answers, truth, index, found)}))
+            print(json.dumps({"image": name, **task.record(in_pictures, truth, index, found)}))
     else:
         true = [] if truth is None else [task.true_label(truth, i) for i in range(len(names))]
         heads = ["image", *(["true"] if any(true) else [])]
@@ -422,8 +435,6 @@ def predict_images(
             table.add_row(name, *known, *(f"{label} {score:.3f}" for label, score in found))
         Console().print(table)
     if out is not None:
-        from vislearn import pictures
-
         titles = [Path(name).name for name in names] if data is None else None
         figure = task.draw(np.stack(pixels), answers, truth, titles=titles)
         pictures.save(figure, out)

@@ -49,6 +49,7 @@ FORMATS = (
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 MAX_PIXELS = 100_000_000  # 300 MB when decoded
 MAX_BYTES = 64 << 20  # of an image in a stream
+MAX_THREADS = 256  # with very many, XNNPACK ends the process
 PAD_GREY = 114  # what fills the rest of an image that is fitted with "pad"
 # Of classes and boxes; the same as in the pictures of vislearn.
 COLOURS = ("#0072B2", "#D55E00", "#007A5A", "#A3487B", "#8A6100", "#2E6F95", "#5F6672")
@@ -276,7 +277,8 @@ def lay_over(picture, package: Package, mask: np.ndarray, fitted: Fitted, scale:
         if name != "background":
             colours[whole == number] = (*bytes.fromhex(colour_of(package, name)[1:]), 150)
     left, top, right, bottom = (round(value * scale) for value in fitted.box)
-    layer = Image.fromarray(colours).resize((right - left, bottom - top), Image.Resampling.NEAREST)
+    size = max(right - left, 1), max(bottom - top, 1)  # of a line there may be nothing left
+    layer = Image.fromarray(colours).resize(size, Image.Resampling.NEAREST)
     picture.paste(layer.convert("RGB"), (left, top), layer.getchannel("A"))
 
 
@@ -287,7 +289,7 @@ def from_paths(paths) -> Iterator[tuple[str, Source]]:
         if path.is_dir():
             files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
         if not files:
-            raise ValueError(f"{path} holds no image; images end in {', '.join(SUFFIXES)}.")
+            yield str(path), ValueError(f"it holds no image; images end in {', '.join(SUFFIXES)}.")
         yield from ((str(file), file) for file in files)
 
 
@@ -452,23 +454,32 @@ def positive(text: str) -> int:
     return number
 
 
+def threads(text: str) -> int:
+    if (number := positive(text)) > MAX_THREADS:
+        raise argparse.ArgumentTypeError(f"{number} is more than {MAX_THREADS}")
+    return number
+
+
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     as_written = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=as_written)
     parser.add_argument("package", type=Path, help="folder of the exported package")
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("images", nargs="*", default=[], help="image files, and folders of them")
-    what.add_argument("--stdin", choices=("images", "paths"), help="what comes on stdin")
-    what.add_argument("--camera", help="number of a camera, or a film (needs opencv)")
-    what.add_argument("--benchmark", type=positive, help="only measure, with so many calls")
+    parser.add_argument("images", nargs="*", help="image files, and folders of them")
+    parser.add_argument("--stdin", choices=("images", "paths"), help="what comes on stdin")
+    parser.add_argument("--camera", help="number of a camera, or a film (needs opencv)")
+    parser.add_argument("--benchmark", type=positive, help="only measure, with so many calls")
     parser.add_argument("--format", default="litert", help="litert, litert_int8 ...")
-    parser.add_argument("--threads", type=positive, default=min(4, cores or 1))
+    parser.add_argument("--threads", type=threads, default=min(4, cores or 1))
     parser.add_argument("--top", type=positive, default=3, help="answers an image")
     parser.add_argument("--score", type=float, default=0.3, help="least score of a detection")
     parser.add_argument("--draw", type=Path, help="folder for pictures with the answers")
     parser.add_argument("--limit", type=positive, help="stop after so many images")
-    return parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)  # options may stand among the images
+    sources = (options.stdin, options.camera, options.benchmark, options.images)
+    if sum(bool(source) for source in sources) != 1:
+        parser.error("one of images, --stdin, --camera and --benchmark is needed, and no other")
+    return options
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -486,7 +497,8 @@ def main(arguments: list[str] | None = None) -> int:
         elif options.stdin == "images":
             images = from_stream(sys.stdin.buffer)
         else:
-            paths = (line.rstrip("\n") for line in sys.stdin) if options.stdin else options.images
+            lines = (line.rstrip("\r\n") for line in sys.stdin)
+            paths = filter(None, lines) if options.stdin else options.images
             images = from_paths(paths)
         return 1 if run(package, images, options) else 0
     except (OSError, ValueError) as error:

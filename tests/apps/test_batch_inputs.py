@@ -171,6 +171,9 @@ def test_inputs(photos, tmp_path):
     odd = tmp_path / "photo[1].png"
     odd.touch()
     assert list_inputs([str(odd)]) == [str(odd)]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"empty' holds no image"):
+        list_inputs([str(tmp_path / "empty")])
     with pytest.raises(ValueError, match=r"absent.* matches no file"):
         list_inputs([str(tmp_path / "absent")])
     (tmp_path / "a.tfrecord").touch()

@@ -268,6 +268,29 @@ def test_film(package, edge, tmp_path, capsys):
     assert np.abs(np.asarray(frame, int) - np.asarray(noise(32, 24, 0))).mean() < 12  # RGB, not BGR
 
 
+def test_what_holds_no_image_stops_nobody(package, photos):
+    """Options may stand before the images, and an empty line names nothing."""
+    some = photos / "a.png"
+    named = run(package, "--limit", "2", package, some)
+    listed = run(package, "--stdin", "paths", input=f"\r\n{package}\r\n{some}\r\n".encode())
+    for done in (named, listed):
+        wrong, right = map(json.loads, done.stdout.splitlines())
+        assert done.returncode == 1
+        assert "holds no image" in wrong["error"] and right["image"] == str(some)
+
+
+@pytest.mark.parametrize("size", [(1, 3000), (3000, 1)])
+def test_a_line_is_drawn_on(edge, size):
+    """Of a mask on it there may be less than a pixel."""
+    package = SimpleNamespace(task="semantic_segmentation", classes=["background", "dot"])
+    package.shape = (8, 8, 3)
+    image = Image.new("RGB", size)
+    fitted = edge.Fitted(image, package.shape, "crop")
+    mask = np.ones((8, 8), int)
+    picture = edge.draw(package, image, fitted, {"mask": mask}, {"shares": {"dot": 1.0}})
+    assert picture.size == size
+
+
 def test_wrong_arguments(package, edge, tmp_path, capsys):
     def error(*arguments) -> str:
         assert edge.main([str(argument) for argument in arguments]) == 2
@@ -275,7 +298,6 @@ def test_wrong_arguments(package, edge, tmp_path, capsys):
 
     assert "holds no model.json" in error(tmp_path, "x.png")
     assert "--format 'litert_int8' is not in" in error(package, "x.png", "--format", "litert_int8")
-    assert "holds no image" in error(package, package)
     damaged = shutil.copytree(package, tmp_path / "damaged")
     content = bytearray((damaged / "model.tflite").read_bytes())
     content[len(content) // 2] ^= 1
@@ -284,6 +306,7 @@ def test_wrong_arguments(package, edge, tmp_path, capsys):
     (damaged / "model.tflite").unlink()
     assert "model.tflite is missing" in error(damaged, "x.png")
     wrongs = ([], ["x.png", "--benchmark", "2"], ["x.png", "--stdin", "paths"])
+    wrongs += (["x.png", "--threads", "1000"],)
     for wrong in (*wrongs, ["--camera", "0", "--stdin", "paths"]):
         with pytest.raises(SystemExit):
             edge.main([str(package), *wrong])

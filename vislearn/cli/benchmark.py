@@ -55,6 +55,10 @@ def benchmark(
     """
     from vislearn.commands import benchmark_target
 
+    if out is not None:
+        from vislearn import pictures
+
+        pictures.check_suffix(out)
     load_keras()
     found = benchmark_target(
         package,
@@ -74,8 +78,6 @@ def benchmark(
 
         Console(width=max(120, Console().width)).print(found.table())
     if out is not None:
-        from vislearn import pictures
-
         pictures.save(found.figure(), out)
         if not as_json:
             typer.echo(f"Picture in {out}")

@@ -57,6 +57,7 @@ def generate(
     from vislearn import pictures
     from vislearn.export.generation import package_pictures
 
+    pictures.check_suffix(out)
     images = package_pictures(package, count=count, seed=seed, label=label, format=format)
     pictures.save(pictures.image_grid(images), out)
     typer.echo(f"Picture in {out}")

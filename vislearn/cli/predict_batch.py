@@ -54,6 +54,11 @@ def predict_batch(
     """
     import logging
 
+    if context.args and not context.args[0].startswith("-"):
+        raise ValueError(
+            f"{context.args[0]!r} belongs to no option: put a pattern in quotes, or repeat "
+            "--input; options of Beam come after --."
+        )
     from rich.console import Console
     from rich.table import Table
 

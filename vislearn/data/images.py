@@ -233,6 +233,16 @@ class Fit:
         """Moves points `(..., 2)` with the image."""
         return xy * np.float64(self.scale) + np.float64(self.shift)
 
+    def boxes_back(self, boxes: np.ndarray, own: tuple[int, int]) -> np.ndarray:
+        """Boxes `(n, 4)`, x1, y1, x2, y2, of the result in pixels of the image.
+
+        Args:
+            boxes: What was found in the result.
+            own: `(height, width)` of the image, where boxes are cut off.
+        """
+        corners = (boxes.reshape(-1, 2, 2) - np.float64(self.shift)) / np.float64(self.scale)
+        return corners.clip(0, own[::-1]).reshape(-1, 4)
+
     def mask(self, mask: np.ndarray, fill=0) -> np.ndarray:
         """Moves values that can't be mixed, `(height, width)`, with the image: the nearest."""
         rows, columns = (

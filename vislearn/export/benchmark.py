@@ -1,6 +1,7 @@
 """Every format of a package side by side: size, start, latency, throughput, memory, metrics."""
 
 import dataclasses
+import math
 import platform
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -196,8 +197,8 @@ def benchmark_package(
     for name, values in (("threads", threads), ("batches", batches)):
         if not values or min(values) < 1:
             raise ValueError(f"{name}={values!r} must hold numbers of at least 1.")
-    if seconds <= 0:
-        raise ValueError(f"seconds={seconds!r} must be more than 0.")
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"seconds={seconds!r} must be more than 0, and finite.")
     with_torch = TORCH in formats
     formats = [format for format in formats if format != TORCH]
     for format in formats:

@@ -317,6 +317,17 @@ class Detection(Task):
         names = [self.classes[number] for number in found.classes[:top]]
         return list(zip(names, map(float, found.scores[:top]), strict=True))
 
+    def record(self, answers: Arrays, truth: Arrays | None, index: int, found) -> dict[str, Any]:
+        """Each object with its box, x1, y1, x2, y2."""
+        del truth
+        boxes = _Found.of(answers, index).boxes[: len(found)].tolist()
+        return {
+            "objects": [
+                {"label": label, "score": score, "box": box}
+                for (label, score), box in zip(found, boxes, strict=True)
+            ]
+        }
+
 
 # Least score of the boxes that are drawn and counted as mistakes.
 SHOWN = 0.3

@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import itertools
 import lzma
+import os
 import re
 import time
 import zlib
@@ -67,7 +68,7 @@ def list_inputs(patterns: list[str]) -> list[str]:
         else:
             inside = _match(FileSystems.join(pattern, "**"))
             paths = [path for path in inside if path.lower().endswith(SUFFIXES)]
-            if inside and not paths:
+            if not paths and (inside or os.path.isdir(pattern)):
                 raise ValueError(f"--input {pattern!r} holds no image: {', '.join(SUFFIXES)}.")
         if not paths and FileSystems.exists(pattern):  # A file, perhaps photo[1].jpg.
             paths = [pattern]
