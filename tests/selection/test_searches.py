@@ -2,16 +2,18 @@
 
 import json
 import shlex
+import shutil
 import sys
 
 import numpy as np
 import pytest
 
+from vislearn.data.images import ImageError
 from vislearn.registry import model_info
-from vislearn.selection import search
+from vislearn.selection import search, searches
 from vislearn.selection.searches import _arguments, _check_space, _importance, _propose
 from vislearn.selection.space import parse_space
-from vislearn.selection.trials import Trial
+from vislearn.selection.trials import Trial, read_trials
 from vislearn.training import Run
 from vislearn.training.repeating import train_command
 
@@ -107,8 +109,43 @@ def test_a_trial_that_cannot_be_trained_is_a_result(guarded, tmp_path, monkeypat
 @pytest.mark.tensorflow
 def test_where_nothing_can_be_trained_the_error_says_why(guarded, tmp_path):
     space = ["option.classifier_activation=foo,bar"]
-    with pytest.raises(RuntimeError, match=r"None of the 2 trials.*ValueError: .*foo"):
+    with pytest.raises(RuntimeError, match=r"None of the 2 trials.*ValueError: .*foo") as error:
         start(guarded, tmp_path / "out", space=space, method="grid")
+    assert "diverged" not in str(error.value)
+
+
+@pytest.mark.tensorflow
+def test_a_fault_of_the_data_stops_the_search(guarded, whole, tmp_path, monkeypatch):
+    """A file is damaged after the first trial; mended, the search goes on as if it had not been."""
+    data, out = tmp_path / "data", tmp_path / "search"
+    shutil.copytree(guarded, data)
+    image = data / "train" / "dark" / "00.png"
+    sound, begin = image.read_bytes(), searches.finish
+
+    def damage(*arguments, out, **more):
+        if out.name == "trial_002":
+            image.write_bytes(sound[:40])
+        return begin(*arguments, out=out, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(searches, "finish", damage)
+        with pytest.raises(ImageError, match=r"00\.png"):
+            start(data, out)
+    assert [trial.state for trial in read_trials(out)] == ["finished", "running"]
+    with pytest.raises(ImageError, match=r"00\.png"):
+        start(data, out, resume=True)
+    image.write_bytes(sound)
+    assert without_times(start(data, out, resume=True).trials) == without_times(whole.trials)
+
+
+def test_data_that_no_trial_could_be_judged_by(guarded, tmp_path):
+    """One image a class is too few to hold any out."""
+    for name in ("bright", "dark"):
+        (tmp_path / "data" / "train" / name).mkdir(parents=True)
+        shutil.copy(guarded / "train" / name / "00.png", tmp_path / "data" / "train" / name)
+    with pytest.raises(ValueError, match="has no validation images"):
+        start(tmp_path / "data", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

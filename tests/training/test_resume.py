@@ -13,7 +13,7 @@ import pytest
 
 from vislearn.training.callbacks import Bookkeeper, best_path, state_path
 from vislearn.training.fitting import train
-from vislearn.training.run import Run
+from vislearn.training.run import Run, differences
 
 pytestmark = pytest.mark.tensorflow
 
@@ -99,7 +99,16 @@ def test_resume_refuses_another_run(tmp_path):
     other = start(run, "--resume", "--learning-rate", "0.5")
     output, _ = other.communicate(timeout=120)
     assert other.returncode == 1
-    assert "learning_rate" in output and "resume" in output
+    assert "learning_rate=" in output and ", not 0.5" in output and "resume" in output
+    assert "epochs" not in output, "only what differs is named"
+
+
+def test_differences_are_named_alone():
+    before = {"seed": 0, "recipe": {"epochs": 2, "ema": 0.9}, "options": {"depth": 8}}
+    now = {"seed": 1, "recipe": {"epochs": 3, "ema": 0.9}, "options": {"width": None}}
+    assert differences(before, now) == (
+        "seed=0, not 1; epochs=2, not 3; depth=8, which is not given now; no width=None"
+    )
 
 
 @pytest.mark.slow

@@ -15,11 +15,20 @@ from typing import Any
 
 import numpy as np
 
-from vislearn.selection.runs import Counter, finish, finished, open_plan, write_json
+from vislearn import backend
+from vislearn.selection.runs import (
+    Counter,
+    check_plan,
+    finish,
+    finished,
+    write_json,
+    write_plan,
+)
 from vislearn.tasks.base import Arrays
 from vislearn.training.callbacks import announce
 from vislearn.training.checkpoint import write_atomically
 from vislearn.training.evaluation import predict_arrays
+from vislearn.training.preparation import build_network, prepare
 from vislearn.training.run import Run
 
 
@@ -88,7 +97,10 @@ def cross_validate(
     if not isinstance(folds, int) or isinstance(folds, bool) or folds < 2:
         raise ValueError(f"folds={folds!r} must be an integer of at least 2.")
     given = {"data": str(data), "data_options": dict(data_options or {}), **training}
-    open_plan(folder, {"model": model, "folds": folds, **given}, resume)
+    plan = {"model": model, "folds": folds, **given}
+    check_plan(folder, plan, resume)
+    _check_first(model, folds, **given)
+    write_plan(folder, plan)
     announce(console, "folds", f"{folds} of {data} for {model}, in {folder}")
 
     answers, truths, files, metrics = [], [], [], []
@@ -127,6 +139,21 @@ def cross_validate(
     for name, mean in result.mean.items():
         console.print(f"{name:<{width}} {mean:.4f} ± {result.deviation[name]:.4f}", highlight=False)
     return result
+
+
+def _check_first(model: str, folds: int, *, data_options, devices=None, **training) -> None:
+    """Sees that the first fold can be trained, before a folder is made that would be in the way.
+
+    Raises:
+        ValueError, OSError: As `train`, or if the task is measured on no images.
+    """
+    del devices  # Nothing is trained here.
+    options = {**data_options, "fold": [1, folds]}
+    config, dataset, task = prepare(model, data_options=options, quiet=True, **training)
+    if not task.takes_images:
+        raise ValueError(f"model={model!r} is measured on no images, so folds would tell nothing.")
+    with backend.precision(config.precision):
+        build_network(config, dataset, task)
 
 
 def _out_of_fold(run: Run) -> tuple[Arrays, Arrays, list[str]]:

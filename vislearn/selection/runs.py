@@ -10,14 +10,16 @@ import keras
 from vislearn.training.callbacks import progress_bar
 from vislearn.training.checkpoint import write_atomically
 from vislearn.training.fitting import train
-from vislearn.training.run import Run
+from vislearn.training.run import Run, differences
 
 PLAN = "plan.json"
 REPORT = "report.html"  # The last thing that a run writes.
 
 
-def open_plan(folder: Path, plan: dict[str, Any], resume: bool) -> None:
-    """Starts a folder of runs, or sees that the runs in it follow the same plan.
+def check_plan(folder: Path, plan: dict[str, Any], resume: bool) -> None:
+    """Sees that runs can start in a folder, or that those in it follow the same plan.
+
+    Nothing is written, so that other arguments can be judged before the folder is made.
 
     Args:
         folder: Where the runs go, each into a folder below.
@@ -30,24 +32,23 @@ def open_plan(folder: Path, plan: dict[str, Any], resume: bool) -> None:
         ValueError: If the plan in it is another.
     """
     path = folder / PLAN
-    now = json.loads(json.dumps(plan))
     if resume:
         if not path.is_file():
             raise FileNotFoundError(f"resume: {folder} has no {PLAN}: nothing was begun in it.")
-        before = json.loads(path.read_text())
-        for name in sorted({*before, *now}):
-            if before.get(name) != now.get(name):
-                raise ValueError(
-                    f"resume: what was begun in {folder} has {name}={before.get(name)!r}, "
-                    f"not {now.get(name)!r}."
-                )
-        return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        before, now = json.loads(path.read_text()), json.loads(json.dumps(plan))
+        if before != now:
+            told = differences(before, now)
+            raise ValueError(f"resume: what was begun in {folder} has {told}.")
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise FileExistsError(
             f"out={str(folder)!r} exists already. Go on with it (--resume) or name another folder."
         )
+
+
+def write_plan(folder: Path, plan: dict[str, Any]) -> None:
+    """Starts a folder of runs, or keeps the plan in it, which `check_plan` found to be the same."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(path, plan)
+    write_json(folder / PLAN, plan)
 
 
 def write_json(path: Path, values: Any) -> None:

@@ -24,8 +24,9 @@ from typing import Any
 
 import numpy as np
 
+from vislearn import backend
 from vislearn.registry import model_info
-from vislearn.selection.runs import Counter, finish, open_plan, write_json
+from vislearn.selection.runs import Counter, check_plan, finish, write_json, write_plan
 from vislearn.selection.space import Choice, Range, Space, grid, parse_space
 from vislearn.selection.trials import (
     DIVERGED,
@@ -41,7 +42,13 @@ from vislearn.selection.trials import (
 )
 from vislearn.training.callbacks import TrainingDiverged, announce
 from vislearn.training.fitting import train
-from vislearn.training.preparation import check_options, chosen_recipe, task_kind
+from vislearn.training.preparation import (
+    check_options,
+    check_seed,
+    chosen_recipe,
+    load_alone,
+    task_kind,
+)
 from vislearn.training.repeating import GROUPS, RECIPE_FIELDS, train_command
 
 PROPOSALS = ("random", "grid", "bayesian")
@@ -126,7 +133,8 @@ def search(
         **training: Further arguments of `train`, fields of the recipe among them, for all trials.
 
     Raises:
-        ValueError: If an argument or a value of the space is unfit, or `resume` finds another plan.
+        ValueError: If an argument, a value of the space or the data is unfit, or `resume` finds
+            another plan.
         FileExistsError: If `out` exists and `resume` is False.
         RuntimeError: If no trial came to its end.
     """
@@ -138,11 +146,14 @@ def search(
         raise ValueError(f"method={method!r} must be one of {PROPOSALS}.")
     if trials is not None and (not isinstance(trials, int) or trials < 1):
         raise ValueError(f"trials={trials!r} must be a positive integer.")
+    if not isinstance(search_seed, int) or search_seed < 0:
+        raise ValueError(f"search_seed={search_seed!r} must be an integer of at least 0.")
     if method == "bayesian":
         _require_optuna()
     if trial_epochs is not None and "epochs" in space:
         raise ValueError(f"trial_epochs={trial_epochs!r} goes without --space epochs.")
     info = model_info(model)
+    metric, mode = _metric(info)
     if trial_epochs is not None:
         _recipe(info, {**training, "epochs": trial_epochs}, {})
     _check_space(space, training, info)
@@ -159,11 +170,12 @@ def search(
         "search_seed": search_seed,
         "training": training,
     }
-    open_plan(folder, plan, resume)
+    check_plan(folder, plan, resume)
+    _check_data(model, data, training)
+    write_plan(folder, plan)
     announce(console, "search", f"{method}, {total} trials of {model} on {data}, in {folder}")
 
     done = read_trials(folder)
-    metric, mode = _metric(info)
     with Counter(console, "trials", total) as counter:
         for number in range(1, total + 1):
             if len(done) < number:
@@ -185,10 +197,11 @@ def search(
             counter.ended(number, trial_line(done[number - 1], total, metric, best, kept), figures)
 
     if not ranking(done, mode):
+        diverged = any(trial.state == DIVERGED for trial in done)
+        lower = " Those that diverged need lower rates." if diverged else ""
         failed = next((f" The first that failed: {t.message}" for t in done if t.message), "")
         raise RuntimeError(
-            f"None of the {len(done)} trials in {folder} came to its end. Those that diverged "
-            f"need lower rates.{failed}"
+            f"None of the {len(done)} trials in {folder} came to its end.{lower}{failed}"
         )
     result = Search(
         folder=folder,
@@ -235,11 +248,16 @@ def _check_space(space: Space, training: Mapping[str, Any], info) -> None:
             )
         elif name in training:
             raise ValueError(f"{name}={training[name]!r} is given, and also searched.")
-    fields = {
+    ends = {
         name: each.values if isinstance(each, Choice) else (each.low, each.high)
         for name, each in space.items()
-        if name in RECIPE_FIELDS
     }
+    for seed in ends.get("seed", (training.get("seed", 0),)):
+        check_seed(seed)
+    for policy in ends.get("precision", (training.get("precision", backend.FLOAT32),)):
+        with backend.precision(policy):
+            pass  # It is one.
+    fields = {name: values for name, values in ends.items() if name in RECIPE_FIELDS}
     if not fields:
         _recipe(info, training, {})
     for name, values in fields.items():
@@ -271,6 +289,26 @@ def _recipe(info, training: Mapping[str, Any], params: Mapping[str, Any]):
         tune=training.get("tune"),
         pretraining=training.get("pretraining"),
     )
+
+
+def _check_data(model: str, data, arguments: Mapping[str, Any]) -> None:
+    """Loads the data without what is tried, and sees that trials can be judged by it.
+
+    Raises:
+        ValueError, OSError: If it can't be loaded, or has no validation images.
+    """
+    found = load_alone(model, data=data, **{**arguments, "data_options": _data_options(arguments)})
+    if "validation" not in found.info.counts:
+        raise ValueError(
+            f"data={str(data)!r} has no validation images, by which trials are judged: none are "
+            f"given, and its {found.info.counts['train']} training images are too few to hold any "
+            "out."
+        )
+
+
+def _data_options(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of the data, whose test split stays unread."""
+    return {**(arguments.get("data_options") or {}), "test": False}
 
 
 def _metric(info) -> tuple[str, str]:
@@ -313,10 +351,10 @@ def _tried(trial: Trial, metric: str, *, model, data, folder: Path, **arguments)
     """The trial with its result. That it diverges or can't be trained is one, too.
 
     Raises:
-        OSError, ImportError: Where the data, the disk or the installation is at fault, and not what
-            is tried: the trial can go on when that is mended.
+        ValueError, OSError, ImportError: Where the data, the disk or the installation is at fault,
+            and not what is tried: the trial can go on when that is mended.
     """
-    arguments["data_options"] = {**arguments.get("data_options", {}), "test": False}
+    arguments["data_options"] = _data_options(arguments)
     started = time.perf_counter()
     state, value, message = FAILED, None, None
     try:
@@ -328,6 +366,7 @@ def _tried(trial: Trial, metric: str, *, model, data, folder: Path, **arguments)
     except (OSError, ImportError):
         raise
     except Exception as error:  # Builders, backends and devices raise of many kinds.
+        _check_data(model, data, arguments)  # Raises, if that is why.
         message = f"{type(error).__name__}: {error}"
     seconds = round(time.perf_counter() - started, 1)
     return dataclasses.replace(trial, state=state, value=value, seconds=seconds, message=message)

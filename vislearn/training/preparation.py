@@ -39,6 +39,9 @@ def prepare(
     """What a run is made of, before its network is built: see `train` for arguments and errors."""
     info = model_info(model)
     check_options(info, options or {})
+    check_seed(seed)
+    if taken := sorted({*(task_options or {})} & {"name", "classes", "family"}):
+        raise ValueError(f"task_options holds {taken}, which follow from the model and the data.")
     if tune is not None and weights is None:
         Tuning.parse(tune)
         raise ValueError(f"tune={tune!r} needs weights to start from.")
@@ -49,9 +52,7 @@ def prepare(
         if pretraining not in METHODS:
             raise ValueError(f"method={pretraining!r} must be one of {METHODS}.")
     used = chosen_recipe(info, recipe, tune=tune, pretraining=pretraining)
-    loading = {"augment": used.augment}
-    if weights == IMAGENET:
-        loading["channels"] = info.input_shape[2]  # Grey pictures, too: the weights are of colour.
+    loading = {"augment": used.augment, **_channels(info, weights)}
     config = Config(
         model=model,
         options=dict(options or {}),
@@ -62,7 +63,7 @@ def prepare(
         seed=seed,
         weights=None if weights is None else _weights_file(weights),
         tune=tune,
-        task=info.task if pretraining is None else Pretraining.name,
+        task=_task_name(info, pretraining),
         task_options=dict(task_options or {}),
     )
     backend.make_deterministic(seed)
@@ -86,6 +87,16 @@ def prepare(
         classes=list(dataset.info.classes),
     )
     return config, dataset, task
+
+
+def check_seed(seed: int) -> None:
+    """Sees that a seed fits the data and the backends, which take different ones.
+
+    Raises:
+        ValueError: If it is out of range.
+    """
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**31:
+        raise ValueError(f"seed={seed!r} must be an integer of at least 0 and below 2^31.")
 
 
 def check_options(info: ModelInfo, options: Mapping[str, Any]) -> None:
@@ -131,7 +142,7 @@ def chosen_recipe(
     if "augment" in given:
         given["augment"] = recorded(given["augment"])
     used = dataclasses.replace(usual, **given)
-    task = info.task if pretraining is None else Pretraining.name
+    task = _task_name(info, pretraining)
     _refuse_unused(used, given, tuning, task_kind(task, info.family))
     get_augmentation(used.augment, task=task)  # Raises what is wrong with it.
     return used
@@ -169,6 +180,45 @@ def _weights_file(weights: str | Path) -> str:
     """The file of weights: that of a run where a folder is named."""
     path = Path(weights)
     return str(Run.open(path).finished("model.keras")) if path.is_dir() else str(weights)
+
+
+def _task_name(info: ModelInfo, pretraining: str | None) -> str:
+    return info.task if pretraining is None else Pretraining.name
+
+
+def _channels(info: ModelInfo, weights: str | None) -> dict[str, int]:
+    """Published weights are of colour: grey pictures are read so, too."""
+    return {"channels": info.input_shape[2]} if weights == IMAGENET else {}
+
+
+def load_alone(
+    model: str,
+    *,
+    data: str | Path,
+    image_size: int | tuple[int, int] | None = None,
+    weights: str | None = None,
+    data_options: dict[str, Any] | None = None,
+    pretraining: str | None = None,
+    **others,
+) -> Dataset:
+    """The data of a training, loaded before its recipe is known, so that only it can be at fault.
+
+    Args:
+        model, data, image_size, weights, data_options, pretraining: See `train`.
+        **others: Further arguments of `train`, on which the loading does not depend.
+
+    Raises:
+        ValueError, OSError: As `load_dataset`.
+    """
+    info = model_info(model)
+    return load_dataset(
+        str(data),
+        task=_task_name(info, pretraining),
+        image_size=image_size,
+        fallback_size=info.input_shape[:2],
+        quiet=True,
+        **{**_channels(info, weights), **(data_options or {})},
+    )
 
 
 def _load(config: Config, image_size, published: tuple[int, int], quiet: bool) -> Dataset:

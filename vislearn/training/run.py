@@ -149,17 +149,32 @@ def check_folder(folder: Path, resume: bool) -> None:
         )
 
 
+def differences(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """What differs between two settings, and no more: `"epochs=2, not 3"`.
+
+    Args:
+        before, now: Values by name; what is a dictionary in both is compared name by name.
+    """
+    found = []
+    for name, value in before.items():
+        if name not in now:
+            found.append(f"{name}={value!r}, which is not given now")
+        elif isinstance(value, dict) and isinstance(now[name], dict):
+            found.append(differences(value, now[name]))
+        elif value != now[name]:
+            found.append(f"{name}={value!r}, not {now[name]!r}")
+    found += [f"no {name}={value!r}" for name, value in now.items() if name not in before]
+    return "; ".join(filter(None, found))
+
+
 def _open_folder(folder: Path, config: Config, resume: bool) -> None:
     """Creates the run folder, or sees that the run in it is the one that is to go on."""
     path = folder / "config.json"
     if resume:
         before = dataclasses.asdict(Config.from_json(path.read_text()))
         now = dataclasses.asdict(Config.from_json(config.to_json()))
-        for name, value in before.items():
-            if value != now[name]:
-                raise ValueError(
-                    f"resume: the run in {folder} has {name}={value!r}, not {now[name]!r}."
-                )
+        if before != now:
+            raise ValueError(f"resume: the run in {folder} has {differences(before, now)}.")
         return
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     write_atomically(path, lambda file: file.write(config.to_json().encode()))
