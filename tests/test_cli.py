@@ -123,6 +123,13 @@ def test_predict_names_and_draws(run, trained, photos, tmp_path, format):
         assert min(image.size) > 300
 
 
+def test_a_pattern_without_quotes_is_refused(run, tmp_path):
+    """The shell makes files of it, of which --input takes the first alone."""
+    arguments = ("package", "--output", tmp_path / "answers", "--input", "a.png", "b.png")
+    code, _, err = run("predict-batch", *arguments)
+    assert code == 1 and "'b.png' belongs to no option: put a pattern in quotes" in err
+
+
 def test_predict_shows_the_truth_of_a_data_set(run, trained, photos):
     code, out, err = run("predict", trained / "package", "--data", photos, "--count", 4, "--json")
     assert code == 0, err
@@ -363,3 +370,113 @@ def test_not_a_run_or_a_package(run, tmp_path, photos):
     fails(run("export", tmp_path), "config.json")
     fails(run("evaluate", tmp_path, "--data", photos), "model.json")
     fails(run("predict", tmp_path / "none", photos), "none")
+
+
+COMMANDS = ["train", "pretrain", "lr-range", "cross-validate", "search"]
+
+
+def common(command, tmp_path, data="nowhere"):
+    """A command with what it can't do without."""
+    space = ["--space", "momentum=0.8,0.9"] if command == "search" else []
+    return [command, "linear_classifier", "--data", data, "--out", tmp_path / "out", *space]
+
+
+@pytest.mark.parametrize(
+    ("command", "pair"),
+    [
+        *[(command, "devices=7") for command in COMMANDS],
+        ("pretrain", "out=foo"),
+        ("pretrain", "quiet=true"),
+        ("lr-range", "steps=3"),
+        ("cross-validate", "folds=3"),
+        ("search", "trials=3"),
+        ("search", "pretraining=simclr"),
+    ],
+)
+def test_recipe_takes_only_fields_of_the_recipe(run, tmp_path, command, pair):
+    result = run(*common(command, tmp_path), "--recipe", pair)
+    fails(result, rf"--recipe: \['{pair.split('=')[0]}'\] are no fields of the recipe")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["train", "pretrain", "cross-validate", "search"])
+def test_a_field_of_the_recipe_is_given_once(run, tmp_path, command):
+    result = run(*common(command, tmp_path), "--epochs", 1, "--recipe", "epochs=2")
+    fails(result, "--recipe epochs=2 and --epochs 1: give one of them.")
+
+
+def test_recipe_can_say_none(monkeypatch, tmp_path, run):
+    import vislearn.selection
+
+    seen = {}
+    monkeypatch.setattr(vislearn.selection, "cross_validate", lambda model, **all: seen.update(all))
+    code, _, err = run(*common("cross-validate", tmp_path), "--recipe", "clip_norm=null")
+    assert code == 0, err
+    assert seen["clip_norm"] is None and "epochs" not in seen
+
+
+def test_arguments_of_a_task_that_are_no_options(run, tmp_path):
+    for pair in ("classes=4", "name=a", "family=a"):
+        result = run(*common("train", tmp_path, "digits"), "--task-option", pair)
+        fails(result, rf"task_options holds \['{pair.split('=')[0]}'\], which follow")
+
+
+def test_seeds_out_of_range(run, tmp_path):
+    for seed in (-1, 99999999999):
+        result = run(*common("train", tmp_path, "digits"), "--seed", seed)
+        fails(result, f"seed={seed} must be an integer of at least 0 and below")
+
+
+@pytest.mark.parametrize(
+    ("command", "more", "message"),
+    [
+        ("cross-validate", ["--data", "nowhere"], "nowhere"),
+        ("cross-validate", ["--folds", "1000"], "folds=1000 is more than the"),
+        ("cross-validate", ["--recipe", "epochs=0"], "epochs=0 must be"),
+        ("cross-validate", ["--option", "depth=3"], r"options holds \['depth'\]"),
+        ("cross-validate", ["--precision", "float16"], "precision='float16'"),
+        ("search", ["--data", "nowhere"], "nowhere"),
+        ("search", ["--search-seed", "-1"], "search_seed=-1 must be"),
+        ("search", ["--seed", "-1"], "seed=-1 must be"),
+        ("search", ["--space", "seed=-1,0"], "seed=-1 must be"),
+        ("search", ["--precision", "float16"], "precision='float16'"),
+    ],
+)
+def test_a_refused_command_leaves_no_folder(run, tmp_path, command, more, message):
+    fails(run(*common(command, tmp_path, "digits"), *more), message)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["cross-validate", "search"])
+def test_models_that_nothing_is_measured_on_leave_no_folder(run, photos, tmp_path, command):
+    arguments = common(command, tmp_path, photos)
+    fails(run(command, "dcgan", *arguments[2:]), "dcgan")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("command", "resumes"), [("train", True), ("lr_range", False)])
+def test_what_was_stopped_says_so(run, monkeypatch, tmp_path, command, resumes):
+    import vislearn.training
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(vislearn.training, command, stop)
+    code, _, err = run(*common(command.replace("_", "-"), tmp_path))
+    assert code == 130
+    assert err.startswith("Stopped.") and ("--resume" in err) == resumes
+
+
+def test_an_error_of_tensorflow_is_told_without_its_traceback(run, monkeypatch, tmp_path):
+    import vislearn.training
+
+    def fail(*_, **__):
+        raise ValueError(
+            'in user code:\n\n    File "a.py", line 1, in f  *\n        g(x)\n'
+            "    ValueError: x=1 must be\n    at least 2.\n"
+        )
+
+    monkeypatch.setattr(vislearn.training, "train", fail)
+    result = run(*common("train", tmp_path))
+    fails(result, "Error: ValueError: x=1 must be at least 2.")
+    assert "in user code" not in result[2] and "a.py" not in result[2]

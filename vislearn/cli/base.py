@@ -1,7 +1,9 @@
 """The command line itself, and what its commands share."""
 
+import dataclasses
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -35,14 +37,19 @@ DataOption = Annotated[
 ]
 
 
+INTERRUPTED = 130  # The exit status that Typer makes of Ctrl-C.
+
+
 def main() -> None:
     """Runs the command line; what a user can mend is told in a line, without a traceback."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     debug = bool(os.environ.get("VISLEARN_DEBUG"))
     try:
         app()
-    except KeyboardInterrupt:
-        sys.exit("Stopped.")
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            print(_stopped(), file=sys.stderr)
+        raise
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         if debug:
             raise
@@ -56,13 +63,25 @@ def main() -> None:
         sys.exit(1)
 
 
+def _stopped() -> str:
+    """What is said after Ctrl-C, by whether the command that was called can go on."""
+    commands = typer.main.get_command(app).commands
+    called = [commands[word] for word in sys.argv[1:2] if word in commands]
+    if any(option.name == "resume" for command in called for option in command.params):
+        return "Stopped. The same command with --resume goes on with what was begun."
+    return "Stopped."
+
+
 def _plain(error: Exception) -> str:
     from rich.markup import escape
 
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
         return escape(f"{error.strerror}{where}")
-    return escape(str(error) or type(error).__name__)
+    text = str(error)
+    if text.startswith("in user code:"):  # TensorFlow's, with a traceback before the error.
+        text = re.split(r"\n\s*(?=\w+Error: )", text)[-1].strip()
+    return escape(text or type(error).__name__)
 
 
 def _show_version(wanted: bool) -> None:
@@ -109,6 +128,32 @@ def parse_values(pairs: list[str], flag: str = "--option") -> dict[str, Any]:
         except json.JSONDecodeError:
             found[name] = text
     return found
+
+
+def recipe_fields(pairs: list[str] | None, **flags) -> dict[str, Any]:
+    """The fields of the recipe that a command was given.
+
+    Args:
+        pairs: What `--recipe` was given.
+        **flags: Fields with a flag of their own; None where it was not given.
+
+    Raises:
+        ValueError: If there is no such field, or it is given in both ways.
+    """
+    from vislearn.training import Recipe
+
+    given = parse_values(pairs or [], "--recipe")
+    fields = {field.name for field in dataclasses.fields(Recipe)}
+    if unknown := sorted(given.keys() - fields):
+        raise ValueError(f"--recipe: {unknown} are no fields of the recipe: {sorted(fields)}.")
+    flags = {name: value for name, value in flags.items() if value is not None}
+    for name, value in flags.items():
+        if name in given:
+            raise ValueError(
+                f"--recipe {name}={given[name]} and --{name.replace('_', '-')} {value}: "
+                "give one of them."
+            )
+    return given | flags
 
 
 def split_names(text: str) -> tuple[str, ...]:

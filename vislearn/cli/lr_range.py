@@ -6,7 +6,14 @@ from typing import Annotated
 import typer
 
 from vislearn.cli import options
-from vislearn.cli.base import DataOption, app, load_keras, parse_image_size, parse_values
+from vislearn.cli.base import (
+    DataOption,
+    app,
+    load_keras,
+    parse_image_size,
+    parse_values,
+    recipe_fields,
+)
 
 
 @app.command(name="lr-range")
@@ -59,7 +66,7 @@ def lr_range(
         options=parse_values(option or []),
         task_options=parse_values(task_option or [], "--task-option"),
         data_options={} if data_dir is None else {"data_dir": str(data_dir)},
-        **parse_values(recipe or [], "--recipe"),
+        **recipe_fields(recipe),
     )
     console = Console(highlight=False, soft_wrap=True)
     if found.suggestion is None:

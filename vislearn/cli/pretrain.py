@@ -6,7 +6,14 @@ from typing import Annotated
 import typer
 
 from vislearn.cli import options
-from vislearn.cli.base import DataOption, app, load_keras, parse_image_size, parse_values
+from vislearn.cli.base import (
+    DataOption,
+    app,
+    load_keras,
+    parse_image_size,
+    parse_values,
+    recipe_fields,
+)
 
 
 @app.command()
@@ -72,17 +79,14 @@ def pretrain(
     load_keras()
     from vislearn.training import pretrain as run_pretraining
 
-    given = parse_values(recipe or [], "--recipe") | {
-        name: value
-        for name, value in (
-            ("epochs", epochs),
-            ("batch_size", batch_size),
-            ("learning_rate", learning_rate),
-            ("augment", augment),
-            ("objective", parse_values(objective or [], "--objective") or None),
-        )
-        if value is not None
-    }
+    given = recipe_fields(
+        recipe,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        augment=augment,
+        objective=parse_values(objective or [], "--objective") or None,
+    )
     run_pretraining(
         model,
         data=data,

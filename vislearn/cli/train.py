@@ -1,13 +1,19 @@
 """`vislearn train`."""
 
-import dataclasses
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from vislearn.cli import options
-from vislearn.cli.base import DataOption, app, load_keras, parse_image_size, parse_values
+from vislearn.cli.base import (
+    DataOption,
+    app,
+    load_keras,
+    parse_image_size,
+    parse_values,
+    recipe_fields,
+)
 
 
 @app.command()
@@ -141,32 +147,26 @@ def train(
     --hosts 10.0.0.1:1234 --host-count 2 --host-index 0
     """
     load_keras(lambda: _start(devices, hosts, host_index, host_count))
-    from vislearn.training import Recipe
     from vislearn.training import train as run_training
 
-    given = parse_values(recipe or [], "--recipe") | {
-        name: value
-        for name, value in (
-            ("epochs", epochs),
-            ("batch_size", batch_size),
-            ("optimizer", optimizer),
-            ("learning_rate", learning_rate),
-            ("schedule", schedule),
-            ("weight_decay", weight_decay),
-            ("label_smoothing", label_smoothing),
-            ("clip_norm", clip_norm),
-            ("agc", agc),
-            ("momentum", momentum),
-            ("ema", ema),
-            ("layer_decay", layer_decay),
-            ("objective", parse_values(objective or [], "--objective") or None),
-            ("augment", augment),
-            ("patience", patience),
-        )
-        if value is not None
-    }
-    if unknown := sorted(given.keys() - {field.name for field in dataclasses.fields(Recipe)}):
-        raise ValueError(f"--recipe: {unknown} are no fields of the recipe.")
+    given = recipe_fields(
+        recipe,
+        epochs=epochs,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        schedule=schedule,
+        weight_decay=weight_decay,
+        label_smoothing=label_smoothing,
+        clip_norm=clip_norm,
+        agc=agc,
+        momentum=momentum,
+        ema=ema,
+        layer_decay=layer_decay,
+        objective=parse_values(objective or [], "--objective") or None,
+        augment=augment,
+        patience=patience,
+    )
     data_options: dict[str, Any] = {"strict": True} if strict else {}
     if data_dir is not None:
         data_options["data_dir"] = str(data_dir)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vislearn.cli.base import parse_image_size, parse_values
+from vislearn.cli.base import parse_image_size, parse_values, recipe_fields
 
 PrecisionOption = Annotated[str | None, typer.Option(help="float32 or mixed_bfloat16.")]
 SeedOption = Annotated[int | None, typer.Option(help="Of each training; 0 by default.")]
@@ -25,7 +25,6 @@ def training_arguments(
 ) -> dict[str, Any]:
     """The arguments of `vislearn.training.train` that were given."""
     given = {
-        "epochs": epochs,
         "image_size": parse_image_size(image_size),
         "precision": precision,
         "seed": seed,
@@ -33,6 +32,6 @@ def training_arguments(
         "tune": tune,
         "options": parse_values(option or []) or None,
         "data_options": None if data_dir is None else {"data_dir": str(data_dir)},
-        **parse_values(recipe or [], "--recipe"),
     }
-    return {name: value for name, value in given.items() if value is not None}
+    given = {name: value for name, value in given.items() if value is not None}
+    return given | recipe_fields(recipe, epochs=epochs)
