@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from serving import CLASSES, picture, scores, text
 from vislearn_serve import images
+from vislearn_serve.memory import Memory, Share
 from vislearn_serve.packages import Model
 from vislearn_serve.tensors import from_base64
 
@@ -220,6 +221,24 @@ def test_answer_as_a_picture(client, pixels):
     assert drawn.width > drawn.height  # two side by side
 
 
+@pytest.mark.parametrize(
+    ("accept", "media"),
+    [
+        ("IMAGE/PNG", "image/png"),
+        ("image/*", "image/png"),
+        ("image/webp, image/*;q=0.8", "image/png"),
+        ("application/json;q=0.5, image/png ; q=0.1", "image/png"),
+        ("image/png;q=0", "application/json"),
+        ("image/*, image/png; q=0.00", "application/json"),
+        ("*/*", "application/json"),
+        ("text/image/png", "application/json"),
+    ],
+)
+def test_what_asks_for_a_picture(client, pixels, accept, media):
+    found = client.post("/answer/letters", content=picture(pixels[0]), headers={"Accept": accept})
+    assert found.headers["content-type"] == media
+
+
 def test_generate(client):
     drawn = [client.post(f"/generate/maker?count=4&seed={seed}") for seed in (0, 0, 1)]
     assert Image.open(io.BytesIO(drawn[0].content)).width > 100
@@ -258,7 +277,7 @@ def test_boxes_are_in_the_pixels_of_the_picture_that_was_sent():
     ]
     photo = np.zeros((64, 320, 3), np.uint8)
     pictures = images.Pictures(np.zeros((1, 32, 32, 3), np.uint8), [(64, 320)], [photo])
-    drawn = images.draw(model, pictures, answers, ["a"], to_png)
+    drawn = images.draw(model, pictures, answers, ["a"], to_png, Share(Memory(10**8)))
     assert Image.open(io.BytesIO(drawn)).width > 100
 
 
@@ -272,5 +291,5 @@ def test_masks_come_as_grey_pictures_of_class_numbers():
     found = np.asarray(Image.open(io.BytesIO(from_base64(record["mask"]))))
     np.testing.assert_array_equal(found, mask[0])
     pictures = images.Pictures(np.zeros((1, 4, 4, 3), np.uint8), [(8, 8)])
-    drawn = images.draw(model, pictures, answers, ["a"], to_png)
+    drawn = images.draw(model, pictures, answers, ["a"], to_png, Share(Memory(10**8)))
     assert Image.open(io.BytesIO(drawn)).width > 100

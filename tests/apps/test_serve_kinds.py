@@ -8,7 +8,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from serving import picture, pretend, running, tensor
+from serving import growth, picture, pretend, running, tensor
 
 from vislearn.export import runtimes
 
@@ -39,6 +39,8 @@ class Pretended:
             "scores": np.tile(SCORES, (count, 1)),
             "classes": np.zeros((count, 8), np.int32),
             "count": np.full(count, 8, np.int32),
+            "mask": np.zeros((count, 8, 8), np.int32),
+            "confidence": np.ones((count, 8, 8), np.float32),
         }
 
     class NoRuntimeError(Exception):
@@ -65,6 +67,9 @@ def client(exported, tmp_path_factory):
         tensor("count", "int32"),
     ]
     pretend(first, folder / "finds", ("cat",), **{**about, "task": "detection"}, outputs=outputs)
+    covering = {**about, "task": "semantic_segmentation"}
+    outputs = [tensor("mask", "int32", 8, 8), tensor("confidence", "float32", 8, 8)]
+    pretend(first, folder / "covers", ("ground", "cat"), **covering, outputs=outputs)
     making = {
         **about,
         "task": "generation",
@@ -78,7 +83,8 @@ def client(exported, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patched:
         patched.setitem(runtimes.RUNTIMES, "litert", Pretended)
         with running(folder, queue=16) as client:
-            assert client.get("/models").json()["models"][-1]["errors"] == {}
+            models = client.get("/models").json()["models"]
+            assert [model["errors"] for model in models] == [{}] * 4
             yield client
 
 
@@ -93,6 +99,18 @@ def test_a_detector_tells_all_that_it_draws(client, grey):
     (answer,) = client.post("/answer/finds?top=2", content=grey).json()["answers"]
     assert len(answer["objects"]) == 2
     assert client.post("/answer/finds?picture=true", content=grey).json()["picture"]
+
+
+@pytest.mark.parametrize("name", ["finds", "covers"])
+@pytest.mark.parametrize("shape", [(3000, 1), (1, 3000)])
+def test_a_strip_is_drawn_no_larger_than_other_pictures(client, name, shape):
+    strip = picture(np.full((*shape, 1), 7, np.uint8))
+    with growth() as found:
+        answer = client.post(f"/answer/{name}", content=strip, headers={"Accept": "image/png"})
+    assert answer.status_code == 200
+    drawn = Image.open(io.BytesIO(answer.content))
+    assert max(drawn.size) <= 1200
+    assert found[-1] < 200, f"The memory grew by {found[-1]:.0f} MB."
 
 
 def test_regress(exported, tmp_path, client):

@@ -79,6 +79,19 @@ def test_a_request_that_could_never_be_held_is_told_so(exported):
         assert found.status_code == 413 and "100,000 bytes" in found.json()["error"]
 
 
+def test_drawings_are_counted(exported):
+    file = blank(8, "L")
+    with running(exported, max_held=500_000) as client:
+        assert client.post("/answer/first", content=file).status_code == 200
+        for path, options in (
+            ("/answer/first", {"content": file, "headers": {"Accept": "image/png"}}),
+            ("/answer/first?picture=true", {"content": file}),
+            ("/generate/maker?count=16", {}),
+        ):
+            found = client.post(path, **options)
+            assert found.status_code == 413 and "500,000 bytes" in found.json()["error"]
+
+
 def questions(files: list[str]) -> dict[str, dict]:
     """Each way of sending picture files in JSON."""
     tensor = {"name": "image", "shape": [len(files)], "datatype": "BYTES", "data": files}

@@ -19,6 +19,8 @@ from vislearn.pictures.style import (
     style,
 )
 
+_TALLEST = 3.0  # height of a picture's place over its width; what is taller is drawn narrower
+
 
 def detection_grid(
     images: Sequence[np.ndarray],
@@ -33,7 +35,8 @@ def detection_grid(
 
     Where the objects are known, a right box (of the same class, intersection over union of 0.5 or
     more) is blue, a wrong one vermillion, and an object that was not found a dashed box.
-    Otherwise each class has a colour.
+    Otherwise each class has a colour. An image more than three times as high as wide is drawn
+    narrower than the others.
 
     Args:
         images: uint8 `(height, width, channels)` with one or three channels, or `(height, width)`.
@@ -72,9 +75,10 @@ def detection_grid(
                 )
 
     columns = min(count, columns or 4)
-    # Inches. Pictures are as high as the highest of them needs.
+    # Inches. Pictures are as high as the highest of them needs, within bounds: a strip of 1 x 3000
+    # pixels would make the figure as high as a house.
     side, gap = 2.3, 0.2
-    tall = side * max(image.shape[0] / image.shape[1] for image in images)
+    tall = side * min(max(image.shape[0] / image.shape[1] for image in images), _TALLEST)
     head = 0.0 if titles is None else 0.2
     cell_width, cell_height = side + gap, head + tall + gap
     rows = math.ceil(count / columns)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import math
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -26,6 +27,9 @@ from vislearn_serve.packages import Model
 
 _TOP = 5  # answers a picture, unless more are asked for
 _SHOWN = 640  # longer side of a drawn picture, in pixels
+# Bytes that a square inch of a figure takes, at its 150 dots an inch of four bytes: matplotlib lays
+# out one copy, and writes another.
+_SQUARE_INCH = 2 * 4 * 150**2
 _ONE_AT_A_TIME = threading.Lock()  # matplotlib keeps its style in one place for all threads
 
 
@@ -143,6 +147,7 @@ def draw(
     answers: Arrays,
     titles: list[str],
     render: Callable[[Any], bytes | str],
+    share: Share,
 ) -> bytes | str:
     """A drawing of the pictures with their answers.
 
@@ -151,9 +156,10 @@ def draw(
     Args:
         titles: What to write above the pictures where there are several.
         render: From the figure to what is returned, such as `vislearn.pictures.to_png`.
+        share: The memory of the request.
 
     Raises:
-        Refused: If there is nothing to draw about the answers.
+        Refused: If there is nothing to draw about the answers, or no memory for the drawing.
     """
     shown = pictures.inputs
     if pictures.reduced is not None:
@@ -165,9 +171,17 @@ def draw(
     try:
         with _ONE_AT_A_TIME:
             few = None if len(titles) == 1 else titles
-            return render(model.task.draw(shown, answers, None, titles=few))
+            figure = model.task.draw(shown, answers, None, titles=few)
+            _charge(figure, share)
+            return render(figure)
     except ValueError as error:
         raise Refused(400, str(error)) from error
+
+
+def _charge(figure, share: Share) -> None:
+    """Takes the memory of a drawing, before it is rendered."""
+    width, height = figure.get_size_inches()
+    share.take(math.ceil(width * height * _SQUARE_INCH))
 
 
 def _png(pixels: np.ndarray) -> bytes:
@@ -211,7 +225,13 @@ def noise(model: Model, count: int, seed: int, label: str | None) -> Arrays:
         raise Refused(400, str(error)) from error
 
 
-def grid(pictures: np.ndarray) -> bytes:
-    """Pictures side by side, as a PNG."""
+def grid(pictures: np.ndarray, share: Share) -> bytes:
+    """Pictures side by side, as a PNG.
+
+    Raises:
+        Refused: If there is no memory for the drawing.
+    """
     with _ONE_AT_A_TIME:
-        return drawing.to_png(drawing.image_grid(pictures))
+        figure = drawing.image_grid(pictures)
+        _charge(figure, share)
+        return drawing.to_png(figure)

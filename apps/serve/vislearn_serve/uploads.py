@@ -1,6 +1,6 @@
 """Pictures in, answers out: the routes for people and for the page."""
 
-import contextlib
+import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -18,6 +18,7 @@ from vislearn_serve.service import ANSWER, DRAW, READ, of_model, read_object, se
 router = APIRouter(tags=["Pictures"])
 
 _MOST_FILES = 64  # in a form
+_NEVER = re.compile(r"q\s*=\s*0(\.0*)?")
 _ANSWER = {
     "requestBody": {
         "required": True,
@@ -85,14 +86,15 @@ async def answer(request: Request, top: Top = None, picture: Picture = False):
         kind = request.headers.get("content-type", "")
         files = await service.handle(READ, len(body), _files, body, kind)
         titles = [title for title, _ in files]
-        png = "image/png" in request.headers.get("accept", "")
+        png = _wants_png(",".join(request.headers.getlist("accept")))
+        share = request.state.visit.share
         found = await service.pictures(
             request, model, [data for _, data in files], keep=png or picture
         )
         answers = await service.answers(model, {IMAGE: found.inputs})
         if png:
             drawn = await service.work(
-                DRAW, images.draw, model, found, answers, titles, drawing.to_png
+                DRAW, images.draw, model, found, answers, titles, drawing.to_png, share
             )
             return Response(drawn, media_type="image/png")
         records = await service.work(ANSWER, images.records, model, found.sizes, answers, top)
@@ -106,10 +108,13 @@ async def answer(request: Request, top: Top = None, picture: Picture = False):
         }
         if picture:
             content["picture"] = None
-            with contextlib.suppress(Refused):  # Some answers have words, and no picture.
+            try:
                 content["picture"] = await service.work(
-                    DRAW, images.draw, model, found, answers, titles, drawing.to_data_uri
+                    DRAW, images.draw, model, found, answers, titles, drawing.to_data_uri, share
                 )
+            except Refused as refused:
+                if refused.status != 400:  # Some answers have words, and no picture.
+                    raise
         return reply(content)
 
 
@@ -131,7 +136,17 @@ async def generate(
         inputs = await service.work(READ, images.noise, model, count, seed, label)
         answers = await service.answers(model, inputs)
         made = answers[model.shows]
-        return Response(await service.work(DRAW, images.grid, made), media_type="image/png")
+        drawn = await service.work(DRAW, images.grid, made, request.state.visit.share)
+        return Response(drawn, media_type="image/png")
+
+
+def _wants_png(accept: str) -> bool:
+    """Whether `Accept` names PNG, or else pictures of any kind, and does not exclude it by q=0."""
+    wanted = {}
+    for part in accept.lower().split(","):
+        media, *options = (text.strip() for text in part.split(";"))
+        wanted[media] = not any(_NEVER.fullmatch(option) for option in options)
+    return wanted.get("image/png", wanted.get("image/*", False))
 
 
 def _files(body: bytes, kind: str) -> list[tuple[str, bytes]]:
