@@ -3,6 +3,7 @@
 import concurrent.futures
 import itertools
 import json
+import os
 import shutil
 import threading
 import time
@@ -34,6 +35,30 @@ def test_packages_are_found(tmp_path):
         ("vae_encoder", "1"),
     ]
     assert [*find_packages(tmp_path / "one").packages] == [("one", "1")]
+
+
+def test_packages_under_names_that_are_not_allowed_are_told(tmp_path):
+    made = ("a b", "a b/1", "c d/2", "many/0002", "many/0", "many/3", "many/.new", "_x", "many/e f")
+    for name in (*made, os.fsdecode(b"caf\xe9")):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "model.json").write_text("{}")
+    (tmp_path / "no package").mkdir()
+    found = find_packages(tmp_path)
+    assert [*found.packages] == [("many", "3")]
+    assert found.problems.keys() == {
+        ("a b", "1"),
+        ("c d", "2"),
+        ("many", "0002"),
+        ("many", "0"),
+        ("_x", "1"),
+        ("many_e f", "1"),
+        ("caf\ufffd", "1"),
+    }
+    assert "name 'a b' must be 1 to 128 letters" in found.problems["a b", "1"]
+    assert "version '0002' must be a whole number from 1" in found.problems["many", "0002"]
+    with running(tmp_path) as client:
+        told = {entry["name"]: entry["errors"] for entry in client.get("/models").json()["models"]}
+    assert told["many"].keys() == {"0", "0002", "3"} and "a b" in told
 
 
 def test_reload(exported, tmp_path, pixels, expected):

@@ -250,6 +250,12 @@ def test_head_that_does_not_end(client):
     assert exchange(client.port, head, b"a" * 400_000).startswith(b"HTTP/1.1 431 ")
 
 
+def test_a_long_head_that_comes_at_once(client):
+    head = b"GET /v2/health/live HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Long: %s\r\n\r\n"
+    assert exchange(client.port, head % (b"a" * 60_000)).startswith(b"HTTP/1.1 200 ")
+    assert exchange(client.port, head % (b"a" * 70_000)).startswith(b"HTTP/1.1 431 ")
+
+
 def test_slow_head_and_slow_body(exported, monkeypatch):
     monkeypatch.setattr(server, "_HEAD_SECONDS", 0.2)
     with running(exported / "first", deadline=0.5) as client:

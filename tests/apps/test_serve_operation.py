@@ -4,11 +4,14 @@ import json
 import logging
 import math
 import re
+import socket
 import subprocess
 import sys
 
 import pytest
 from serving import running, until
+from vislearn_serve import server
+from vislearn_serve.server import make_server
 from vislearn_serve.settings import Settings
 from vislearn_serve.telemetry import JsonFormatter
 
@@ -91,8 +94,11 @@ print([name for name in ("keras", "tensorflow", "jax") if name in sys.modules])
     [
         ({"format": "tflite"}, "format='tflite' must be one of"),
         ({"batch_sizes": (0, 1)}, "batch_sizes"),
+        ({"batch_sizes": (1, 99_999_999)}, "at most 4096"),
         ({"queue": 0}, "queue=0"),
         ({"deadline": 0.0}, "deadline=0.0"),
+        ({"deadline": math.inf}, "deadline=inf"),
+        ({"poll": math.nan}, "poll=nan"),
         ({"api_key": ""}, "api_key"),
         ({"threads": 0}, "threads=0"),
     ],
@@ -111,3 +117,58 @@ def test_command_line_says_what_is_wrong(tmp_path):
     assert isinstance(missing.exception, FileNotFoundError)
     wrong = CliRunner().invoke(app, ["serve", str(tmp_path), "--batch-sizes", "1;2"])
     assert isinstance(wrong.exception, ValueError) and "--batch-sizes" in str(wrong.exception)
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("--deadline", "inf"),
+        ("--poll", "nan"),
+        ("--max-body", "inf"),
+        ("--max-body", "nan"),
+        ("--max-pixels", "1e400"),
+        ("--max-held", "1e308"),
+    ],
+)
+def test_numbers_that_are_not_finite_name_their_option(tmp_path, flag, value):
+    from typer.testing import CliRunner
+
+    from vislearn.cli import app
+
+    wrong = CliRunner().invoke(app, ["serve", str(tmp_path), flag, value])
+    assert isinstance(wrong.exception, ValueError)
+    assert str(wrong.exception) == f"{flag} {float(value)} must be a finite number."
+
+
+@pytest.mark.parametrize("port", ["99999", "-1"])
+def test_ports_are_16_bits(tmp_path, port):
+    from typer.testing import CliRunner
+
+    from vislearn.cli import app
+
+    wrong = CliRunner().invoke(app, ["serve", str(tmp_path), "--port", port])
+    assert wrong.exit_code == 2 and "Invalid value" in wrong.output
+    with pytest.raises(ValueError, match=f"port={port} must be"):
+        make_server(Settings(tmp_path), port=int(port))
+
+
+def test_a_port_is_taken_before_a_model_is_loaded(tmp_path, monkeypatch):
+    def refuse(*args):
+        raise AssertionError("The application was made.")
+
+    monkeypatch.setattr(server, "create_app", refuse)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(OSError, match=f"^--port {port} is in use.$"):
+            make_server(Settings(tmp_path), port=port)
+    for host in ("192.0.2.1", "no.such.host.invalid"):
+        with pytest.raises(OSError, match=f"^--host {host} is no address"):
+            make_server(Settings(tmp_path), host, 0)
+
+
+def test_the_log_tells_a_free_port(tmp_path, caplog):
+    logger = logging.getLogger("vislearn.serve")
+    logger.addHandler(caplog.handler)
+    with caplog.at_level(logging.INFO, "vislearn.serve"), running(tmp_path) as client:
+        assert f"running on http://127.0.0.1:{client.port}" in caplog.messages
+    logger.removeHandler(caplog.handler)

@@ -1,5 +1,6 @@
 """`vislearn serve`."""
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,9 @@ def serve(
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 for a free one.")] = 8080,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port; 0 for a free one, which the log tells.")
+    ] = 8080,
     format: Annotated[
         str, typer.Option(help="litert, litert_int8, onnx or savedmodel.")
     ] = "litert",
@@ -24,7 +27,7 @@ def serve(
     ] = None,
     workers: Annotated[int, typer.Option(help="Batches of a model that run at a time.")] = 1,
     batch_sizes: Annotated[
-        str, typer.Option(help="Numbers of examples that are run at a time.")
+        str, typer.Option(help="Numbers of examples that are run at a time, each at most 4096.")
     ] = "1,2,4,8,16,32",
     queue: Annotated[int, typer.Option(help="Examples that may wait for a model.")] = 256,
     deadline: Annotated[float, typer.Option(help="Seconds from a request to its answer.")] = 30.0,
@@ -74,12 +77,23 @@ def serve(
         workers=workers,
         batch_sizes=parse_counts(batch_sizes, "--batch-sizes"),
         queue=queue,
-        deadline=deadline,
-        max_body=int(max_body * 2**20),
-        max_pixels=int(max_pixels * 1e6),
+        deadline=_finite(deadline, "--deadline"),
+        max_body=int(_finite(max_body, "--max-body", 2**20)),
+        max_pixels=int(_finite(max_pixels, "--max-pixels", 1e6)),
         max_requests=max_requests,
-        max_held=int(max_held * 2**20),
-        poll=poll,
+        max_held=int(_finite(max_held, "--max-held", 2**20)),
+        poll=_finite(poll, "--poll"),
         api_key=api_key,
     )
     run(settings, host, port)
+
+
+def _finite(value: float, flag: str, unit: float = 1.0) -> float:
+    """The value of an option in another unit.
+
+    Raises:
+        ValueError: If it is NaN or infinity, or too large for a number.
+    """
+    if not math.isfinite(value * unit):
+        raise ValueError(f"{flag} {value} must be a finite number.")
+    return value * unit

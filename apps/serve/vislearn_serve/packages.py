@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import dataclasses
 import math
+import os
 import re
 import shutil
 import tempfile
@@ -45,7 +46,10 @@ from vislearn_serve.telemetry import Metrics
 
 # What a model and a version may be called: it becomes part of a URL.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_NAME_RULE = "1 to 128 letters of a to z, digits, '.', '_' and '-', the first a letter or a digit"
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
+_VERSION_RULE = "a whole number from 1, without zeros before it and of at most 18 digits"
+_DIGITS = re.compile(r"[0-9]+")
 
 LABEL = "label"  # the input of a class number
 
@@ -74,13 +78,31 @@ class Found:
                 f"{directory} is not served: {first} has the same name, {key[0]}, and version."
             )
 
+    def offer(self, name: str, version: str, directory: Path) -> None:
+        """Adds a folder, if it has a name and a version that can be part of a URL."""
+        for what, value, allowed, rule in (
+            ("name", name, _NAME, _NAME_RULE),
+            ("version", version, _VERSION, _VERSION_RULE),
+        ):
+            if not allowed.fullmatch(value):
+                # A name on the disk may hold bytes that are no text, and JSON can't.
+                name, value, place = (
+                    os.fsencode(text).decode(errors="replace") for text in (name, value, directory)
+                )
+                self.problems[name, version] = (
+                    f"{place} is not served: the {what} {value!r} must be {rule}."
+                )
+                return
+        self.add((name, version), directory)
+
 
 def find_packages(folder: Path) -> Found:
     """The packages below a folder.
 
     `NAME/model.json` is version 1 of `NAME`, `NAME/7/model.json` version 7, and
     `NAME/encoder/model.json`, as an export of several functions leaves it, is `NAME_encoder`. A
-    folder that is itself a package is the only one.
+    folder that is itself a package is the only one. What begins with a dot is left out, so that a
+    package can be made ready under such a name; one with another name that is not allowed is told.
 
     Raises:
         OSError: If the folder can't be read.
@@ -90,11 +112,13 @@ def find_packages(folder: Path) -> Found:
         found.add((folder.resolve().name, "1"), folder)
         return found
     for path in sorted(folder.iterdir()):
-        if not _NAME.fullmatch(path.name):
+        if path.name.startswith("."):
             continue
         try:
             _find_in(path, found)
         except OSError as error:
+            if not _NAME.fullmatch(path.name):
+                continue  # Such as lost+found.
             found.unreadable.add(path)
             found.problems[path.name, "1"] = f"{path} can't be read: {error}."
     return found
@@ -105,15 +129,15 @@ def _find_in(path: Path, found: Found) -> None:
     if not path.is_dir():
         return
     if (path / MANIFEST).is_file():
-        found.add((path.name, "1"), path)
+        found.offer(path.name, "1", path)
         return
     for inner in sorted(path.iterdir()):
-        if not (inner / MANIFEST).is_file():
+        if inner.name.startswith(".") or not (inner / MANIFEST).is_file():
             continue
-        if _VERSION.fullmatch(inner.name):
-            found.add((path.name, inner.name), inner)
-        elif _NAME.fullmatch(inner.name):
-            found.add((f"{path.name}_{inner.name}", "1"), inner)
+        if _DIGITS.fullmatch(inner.name):
+            found.offer(path.name, inner.name, inner)
+        else:
+            found.offer(f"{path.name}_{inner.name}", "1", inner)
 
 
 def fingerprint(directory: Path) -> tuple:

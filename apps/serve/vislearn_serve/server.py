@@ -1,7 +1,10 @@
 """Sockets: slow and endless heads of requests, and the end of the process."""
 
 import asyncio
+import contextlib
+import errno
 import logging
+import socket
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -26,6 +29,13 @@ async def _crowded(scope, receive, send) -> None:
     text = f"{_CONNECTIONS} connections are open."
     headers = {"Retry-After": "1", "Connection": "close"}
     await reply({"error": text}, 503, headers)(scope, receive, send)
+
+
+async def _long_headed(scope, receive, send) -> None:
+    """The application of a request whose head is too long, but came at once."""
+    await reply({"error": "The head is too large."}, 431, {"Connection": "close"})(
+        scope, receive, send
+    )
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -61,8 +71,13 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._end_head()
-        full = len(self.connections) > _CONNECTIONS
-        self.app = _crowded if full else self.config.loaded_app
+        length = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if length > _HEAD_BYTES:
+            self.app = _long_headed
+        elif len(self.connections) > _CONNECTIONS:
+            self.app = _crowded
+        else:
+            self.app = self.config.loaded_app
         super().on_headers_complete()
 
     def on_response_complete(self) -> None:
@@ -122,18 +137,76 @@ class GuardedProtocol(HttpToolsProtocol):
         self.loop.call_later(_LINGER_SECONDS, self.transport.close)
 
 
+class _Server(uvicorn.Server):
+    """uvicorn's server on sockets that were bound before it, so before a model is loaded."""
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]):
+        super().__init__(config)
+        self._bound = sockets
+
+    def run(self) -> None:
+        super().run(self._bound)
+
+    async def startup(self, sockets=None) -> None:
+        await super().startup(sockets)
+        for one in sockets:
+            host, port = one.getsockname()[:2]
+            host = f"[{host}]" if ":" in host else host
+            log.info(f"running on http://{host}:{port}")
+
+
+def _bind(host: str, port: int) -> list[socket.socket]:
+    """A socket for each address of a host, all on one port; none of them listens yet.
+
+    Raises:
+        ValueError: If the port is none.
+        OSError: If the host is no address of this machine, or the port is not to be had.
+    """
+    if not 0 <= port <= 65535:
+        raise ValueError(f"port={port!r} must be 0 to 65535.")
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (socket.gaierror, UnicodeError) as error:
+        raise OSError(f"--host {host} is no address: {error}.") from error
+    bound, missing = [], None
+    with contextlib.ExitStack() as stack:
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            try:
+                one = stack.enter_context(socket.socket(family, kind, protocol))
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                one.bind((address[0], port, *address[2:]))
+            except OSError as error:
+                if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                    missing = error  # localhost may be ::1, too, on a machine without IPv6.
+                    continue
+                taken = error.errno == errno.EADDRINUSE
+                why = "is in use" if taken else f"can't be used: {error.strerror}"
+                raise OSError(f"--port {port} {why}.") from error
+            bound.append(one)
+            port = one.getsockname()[1]  # Where any is taken, the same for all addresses.
+        if not bound:
+            raise OSError(f"--host {host} is no address of this machine.") from missing
+        stack.pop_all()
+    return bound
+
+
 def make_server(settings: Settings, host: str = "127.0.0.1", port: int = 8080) -> uvicorn.Server:
-    """The server; told to end, it answers what it has accepted.
+    """The server, its port taken; told to end, it answers what it has accepted.
 
     Args:
         settings: What is served, and within which limits.
         host: Address to listen on; the default is reached from this machine only.
         port: 0 for a free one, which the log tells.
+
+    Raises:
+        ValueError: If the port is none.
+        OSError: If the host is no address of this machine, or the port is not to be had.
     """
+    sockets = _bind(host, port)
     config = uvicorn.Config(
         create_app(settings),
-        host,
-        port,
         http=GuardedProtocol,
         ws="none",
         log_config=None,
@@ -143,7 +216,7 @@ def make_server(settings: Settings, host: str = "127.0.0.1", port: int = 8080) -
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=round(settings.deadline) + 1,
     )
-    return uvicorn.Server(config)
+    return _Server(config, sockets)
 
 
 def serve(settings: Settings, host: str, port: int) -> None:
