@@ -193,11 +193,8 @@ def _png(pixels: np.ndarray) -> bytes:
 
 def _boxes_in(size: tuple[int, int], boxes: np.ndarray, model: Model) -> np.ndarray:
     """Boxes `(n, 4)` xyxy in pixels of the input, in those of a picture of `(height, width)`."""
-    item = model.inputs[0]
-    fit = plan_fit(size, tuple(item["shape"][1:3]), model.resize)
-    height, width = size
-    corners = (boxes.reshape(-1, 2, 2) - fit.shift) / fit.scale  # (boxes, corners, xy)
-    return corners.clip(0, (width, height)).reshape(-1, 4)
+    fit = plan_fit(size, tuple(model.inputs[0]["shape"][1:3]), model.resize)
+    return fit.boxes_back(boxes, size)
 
 
 def _reduced(picture: np.ndarray) -> np.ndarray:
