@@ -279,12 +279,12 @@ def test_save_writes_the_format_of_the_suffix_and_the_same_bytes_again(tmp_path,
             assert min(picture.size) > 200
 
 
-def test_save_refuses_other_formats_and_missing_folders(tmp_path):
+def test_save_refuses_other_formats_and_makes_folders(tmp_path):
     figure = pictures.curves(history())
     with pytest.raises(ValueError, match=r"must end with one of"):
         pictures.save(figure, tmp_path / "picture.bmp")
-    with pytest.raises(FileNotFoundError):
-        pictures.save(figure, tmp_path / "missing" / "picture.png")
+    pictures.save(figure, tmp_path / "missing" / "picture.png")
+    assert (tmp_path / "missing" / "picture.png").is_file()
 
 
 def test_data_uri_is_svg_or_for_large_ones_png():
