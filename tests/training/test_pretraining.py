@@ -114,7 +114,7 @@ def test_resumed_it_equals_an_unbroken_one(run, method, photos, tmp_path, monkey
         ("resnet20_cifar", {"augment": "strong"}, "augment='strong' must be one of"),
         ("resnet20_cifar", {"method": "mae"}, "method='mae': the blocks of resnet20_cifar"),
         ("resnet20_cifar", {"objective": {"temperature": -1}}, "temperature=-1 must be positive"),
-        ("resnet20_cifar", {"objective": {"masked": 0.5}}, r"objective has no options \['masked'\]"),
+        ("resnet20_cifar", {"objective": {"masked": 0.5}}, r"has no options \['masked'\]"),
     ],
 )
 def test_wrong_arguments_leave_no_folder(model, arguments, message, tmp_path):
