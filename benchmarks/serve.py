@@ -130,18 +130,17 @@ def wait_until_ready(port: int, server: subprocess.Popen) -> None:
     sys.exit("The server did not start; run vislearn serve to see why.")
 
 
-def mean_batch(port: int) -> float:
-    """Examples in a batch, on average since the start."""
+def batches(port: int) -> collections.Counter:
+    """The batches since the start, and the examples in them."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
         lines = answer.read().decode().splitlines()
     found = dict(line.rsplit(" ", 1) for line in lines if line.startswith("vislearn_batch"))
-    total = {
-        kind: float(value)
-        for name, value in found.items()
-        for kind in ("sum", "count")
-        if name.startswith(f"vislearn_batch_examples_{kind}")
-    }
-    return total["sum"] / total["count"]
+    total = collections.Counter()
+    for name, value in found.items():
+        for kind in ("sum", "count"):
+            if name.startswith(f"vislearn_batch_examples_{kind}"):
+                total[kind] += float(value)
+    return total
 
 
 def main() -> None:
@@ -168,11 +167,13 @@ def main() -> None:
     try:
         wait_until_ready(port, server)
         asyncio.run(load(port, requests, 1, 2.0, server.pid))  # Everything is loaded and warm.
-        rows = [
-            asyncio.run(load(port, requests, connections, arguments.seconds, server.pid))
-            for connections in (1, arguments.connections)
-        ]
-        found |= {"mean_batch": mean_batch(port), "loads": rows}
+        rows = []
+        for connections in (1, arguments.connections):
+            before = batches(port)
+            row = asyncio.run(load(port, requests, connections, arguments.seconds, server.pid))
+            now = batches(port) - before
+            rows.append({**row, "mean_batch": now["sum"] / now["count"]})
+        found |= {"loads": rows}
     finally:
         server.terminate()
         server.wait()
@@ -182,12 +183,12 @@ def main() -> None:
         print(
             f"{row['connections']:4} connections, {row['seconds']:.0f} s: "
             f"{row['per_second']:,.0f} requests/s, p50 {row['p50_ms']:.1f} ms, "
-            f"p99 {row['p99_ms']:.1f} ms, 503: {row['statuses'].get(503, 0)}, "
+            f"p99 {row['p99_ms']:.1f} ms, {row['mean_batch']:.1f} examples a batch, "
+            f"503: {row['statuses'].get(503, 0)}, "
             f"other errors: {others or 0}, memory {row['memory_mb']:.0f} MB, "
             f"slope {'unknown' if slope is None else f'{slope:+.2f} MB/min'}"
         )
-    print(f"     ratio {rows[1]['per_second'] / rows[0]['per_second']:.2f}, ", end="")
-    print(f"{found['mean_batch']:.1f} examples a batch on average")
+    print(f"     ratio {rows[1]['per_second'] / rows[0]['per_second']:.2f}")
     print(f"     the model without HTTP, one image at a time: {found['alone_per_second']:,.0f}/s")
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=2) + "\n")

@@ -107,6 +107,13 @@ def test_evaluate_one_format_of_all_images(run, trained, photos):
     assert (row["format"], row["images"]) == ("onnx", 100)
 
 
+def test_evaluate_a_format_that_is_not_there(run, trained, photos):
+    package = trained / "package"
+    code, _, err = run("evaluate", package, "--data", photos, "--format", "onnx,litert_dynamic")
+    assert code == 1
+    assert "format 'litert_dynamic' is in no target" in " ".join(err.split())
+
+
 @pytest.mark.parametrize("format", ["litert", "litert_int8", "onnx", "savedmodel"])
 def test_predict_names_and_draws(run, trained, photos, tmp_path, format):
     picture = tmp_path / "picture.png"

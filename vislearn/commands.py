@@ -115,7 +115,7 @@ def evaluate_targets(
         data: Source of `load_dataset`.
         split: `"test"`, `"validation"`, `"train"` or `"all"`; None for test, or validation where
             there is no test set.
-        formats: Formats to measure; empty for all there are.
+        formats: Formats to measure, each of every target that has it; empty for all there are.
         limit: Only so many images, spread evenly over the split.
         data_dir: Where TFDS data sets are prepared.
 
@@ -123,11 +123,19 @@ def evaluate_targets(
         A dictionary a row: target, split, images, and the fields of `vislearn.export.Evaluation`.
 
     Raises:
-        ValueError: If a target does not fit the data, or has none of the formats.
+        ValueError: If a target does not fit the data, or has none of the formats, or none has one
+            of them.
     """
+    folders = [Path(target) for target in targets]
+    subjects = [_RunSubject(one) if _is_run(one) else _PackageSubject(one) for one in folders]
+    for name in formats:
+        if not any(name in subject.formats for subject in subjects):
+            there = {
+                str(one): subject.formats for one, subject in zip(folders, subjects, strict=True)
+            }
+            raise ValueError(f"format {name!r} is in no target; there are {there}.")
     rows = []
-    for target in map(Path, targets):
-        subject = _RunSubject(target) if _is_run(target) else _PackageSubject(target)
+    for target, subject in zip(folders, subjects, strict=True):
         wanted = [name for name in formats or subject.formats if name in subject.formats]
         if not wanted:
             raise ValueError(f"{target} has the formats {subject.formats}, none of {formats}.")

@@ -154,6 +154,8 @@ def test_runs_that_do_not_fit_together(runs, tmp_path):
 
     with pytest.raises(ValueError, match="at least two"):
         ensemble(runs[:1], out=tmp_path / "one")
+    with pytest.raises(ValueError, match="twice"):
+        ensemble([*runs, f"{runs[0]}/../{runs[0].name}"], out=tmp_path / "one")
     with pytest.raises(FileNotFoundError, match="no training run"):
         ensemble([runs[0], tmp_path], out=tmp_path / "one")
     with pytest.raises(FileExistsError, match="exists already"):

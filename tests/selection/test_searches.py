@@ -254,6 +254,7 @@ def test_the_command_trains_with_what_was_found(monkeypatch):
         ({"space": ["seed=1,2"], "trial_epochs": 0}, "epochs=0 must be a positive integer"),
         ({"method": "genetic"}, "method='genetic' must be one of"),
         ({"trials": 0}, "trials=0 must be"),
+        ({"space": ["seed=1,2"], "pretraining": "simclr"}, "pretraining='simclr': no figure"),
     ],
 )
 def test_wrong_arguments(wrong, message, tmp_path):

@@ -14,6 +14,7 @@ from vislearn.training import callbacks, pretrain, train
 
 pytestmark = pytest.mark.tensorflow
 
+PARTS = {"simclr": "nt_xent", "dino": "cross_entropy", "mae": "patch_mse"}
 RESNET = {"options": {"depth": 8, "width": 8}, "quiet": True}
 VIT = {"options": {"patch_size": 2, "dim": 16, "depth": 1, "num_heads": 2}, "quiet": True}
 # Digits are small, and tell by where their parts are.
@@ -33,10 +34,11 @@ def photos(tmp_path_factory):
     return folder
 
 
-# The methods differ in their objective alone; `test_command` runs another.
-@pytest.fixture(scope="module")
-def method():
-    return "simclr"
+# The methods differ in their objective alone, and in what of it has to be resumed: dino has an
+# average and a centre. `test_command` runs another.
+@pytest.fixture(scope="module", params=["simclr", "dino"])
+def method(request):
+    return request.param
 
 
 def start(method: str, photos, out, **more):
@@ -58,8 +60,7 @@ def test_a_run_without_labels(run, method):
     history = run.history()
     assert len(history) == 2
     assert all(np.isfinite(list(row.values())).all() for row in history)
-    part = {"simclr": "nt_xent", "mae": "patch_mse", "simmim": "pixel_mae"}[method]
-    assert {"loss", "val_loss", part} <= {*history[0]}
+    assert {"loss", "val_loss", PARTS[method]} <= {*history[0]}
     assert run.config.classes == []
     assert run.task().method == method
     assert run.model().output_shape == (None, 16 if method == "mae" else 32)
@@ -143,12 +144,13 @@ def test_command(photos, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_a_linear_classifier_reads_more_from_it_than_from_random_weights(tmp_path):
+@pytest.mark.parametrize("method", ["simclr", "dino"])
+def test_a_linear_classifier_reads_more_from_it_than_from_random_weights(method, tmp_path):
     """The linear evaluation: the same head, on features that were learned without labels."""
     options = {"options": {"depth": 8, "width": 8}, "quiet": True}
     run = pretrain(
         "resnet20_cifar", data="digits", out=tmp_path / "features", epochs=40, augment=CROPS,
-        **options,
+        method=method, **options,
     )  # fmt: skip
     keras.utils.set_random_seed(0)
     random = vislearn.create_model(

@@ -50,7 +50,7 @@ def main() -> None:
         if end.code == INTERRUPTED:
             print(_stopped(), file=sys.stderr)
         raise
-    except (ValueError, OSError, RuntimeError, ImportError) as error:
+    except (ValueError, OSError, RuntimeError, ImportError, MemoryError) as error:
         if debug:
             raise
         from rich.console import Console

@@ -24,7 +24,7 @@ def predict(
     data: Annotated[
         str | None, typer.Option(help="Take annotated images from this data set's test split.")
     ] = None,
-    count: Annotated[int, typer.Option(help="How many images of --data.")] = 24,
+    count: Annotated[int, typer.Option(min=1, help="How many images of --data.")] = 24,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON line an image.")] = False,
 ) -> None:
     """Run an exported package on images, and draw the answers."""
@@ -46,8 +46,8 @@ def predict(
 def generate(
     package: Annotated[Path, typer.Argument(help="Folder of an exported package or export.")],
     out: Annotated[Path, typer.Option(help="Picture to write (.png, .svg).")],
-    count: Annotated[int, typer.Option(help="How many pictures.")] = 64,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same pictures.")] = 0,
+    count: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 64,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same pictures.")] = 0,
     label: Annotated[
         str | None, typer.Option(help="Class of all pictures, where the network knows classes.")
     ] = None,

@@ -33,8 +33,8 @@ def predict_batch(
         int | None, typer.Option(help="Threads a worker; one where not given. Not of savedmodel.")
     ] = None,
     workers: Annotated[int, typer.Option(help="Processes, with the DirectRunner.")] = 1,
-    max_megabytes: Annotated[int, typer.Option(help="Largest file of an image.")] = 32,
-    max_megapixels: Annotated[int, typer.Option(help="Largest width times height.")] = 100,
+    max_megabytes: Annotated[int, typer.Option(min=1, help="Largest file of an image.")] = 32,
+    max_megapixels: Annotated[int, typer.Option(min=1, help="Largest width times height.")] = 100,
     runner: Annotated[
         str, typer.Option(help="DirectRunner, FlinkRunner, SparkRunner, DataflowRunner ...")
     ] = "DirectRunner",

@@ -31,8 +31,8 @@ def pretrain(
         str,
         typer.Option(
             help="simclr, to find the other view of a picture among those of all pictures of a "
-            "batch; mae, to fill in hidden patches by the others; simmim, by a picture in which "
-            "they are grey."
+            "batch; dino, to say of a view what an average of the network says of the other; mae, "
+            "to fill in hidden patches by the others; simmim, by a picture in which they are grey."
         ),
     ] = "simclr",
     epochs: options.EpochsOption = None,
@@ -56,7 +56,8 @@ def pretrain(
     objective: Annotated[
         list[str] | None,
         typer.Option(
-            help="temperature=0.5, projection=128 of simclr; masked=0.75, decoder_depth=4, "
+            help="temperature=0.5, projection=128 of simclr; prototypes=1024, momentum=0.99, "
+            "teacher_temperature=0.04 and others of dino; masked=0.75, decoder_depth=4, "
             "decoder_dim=..., normalize=true of mae; masked=0.6 of simmim; may be repeated."
         ),
     ] = None,

@@ -171,6 +171,10 @@ def ensemble(
 def _check_members(members: Sequence[Run]) -> None:
     if len(members) < 2:
         raise ValueError(f"runs holds {len(members)}: an ensemble needs at least two.")
+    folders = [member.folder.resolve() for member in members]
+    for member, folder in zip(members, folders, strict=True):
+        if folders.count(folder) > 1:
+            raise ValueError(f"runs holds {member.folder} twice: an average needs different runs.")
     first = members[0].config
     if first.task not in AVERAGED:
         raise ValueError(f"{members[0].folder} is of the task {first.task!r}, not of {AVERAGED}.")

@@ -142,6 +142,11 @@ def search(
 
     console, folder = Console(quiet=quiet), Path(out)
     space = space if isinstance(space, Mapping) else parse_space(space)
+    if training.get("pretraining") is not None:
+        raise ValueError(
+            f"pretraining={training['pretraining']!r}: no figure of pretraining tells which trial "
+            "is best. Pretrain with each setting, and compare linear evaluations."
+        )
     if method not in PROPOSALS:
         raise ValueError(f"method={method!r} must be one of {PROPOSALS}.")
     if trials is not None and (not isinstance(trials, int) or trials < 1):

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from vislearn.tasks.base import Task, with_options
 
-METHODS = ("simclr", "mae", "simmim")
+METHODS = ("simclr", "dino", "mae", "simmim")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,9 +15,10 @@ class Pretraining(Task):
     It answers nothing: `vislearn train --weights RUN` gives it a head.
 
     Attributes:
-        method: `"simclr"`, to find the other view of a picture among those of all pictures; `"mae"`
-            or `"simmim"`, to fill in hidden patches, by the others alone or by a picture in which
-            they are grey.
+        method: `"simclr"`, to find the other view of a picture among those of all pictures;
+            `"dino"`, to say of a view what an average of the network says of the other; `"mae"` or
+            `"simmim"`, to fill in hidden patches, by the others alone or by a picture in which they
+            are grey.
 
     Raises:
         ValueError: If there is no such method.
@@ -38,7 +39,7 @@ class Pretraining(Task):
 
     @property
     def views(self) -> int:
-        return 2 if self.method == "simclr" else 1
+        return 2 if self.method in ("simclr", "dino") else 1
 
     def num_classes(self, published: int) -> int:
         """0: what is kept gives features."""
@@ -55,12 +56,17 @@ class Pretraining(Task):
             ValueError: If the method has no such option, or does not fit the network.
         """
         from vislearn.training.contrastive import ContrastiveObjective
+        from vislearn.training.distillation import DistillationObjective
         from vislearn.training.masked import MaskedObjective
         from vislearn.training.masked_pixels import MaskedPixelsObjective
 
-        kinds = (ContrastiveObjective, MaskedObjective, MaskedPixelsObjective)
-        kind = dict(zip(METHODS, kinds, strict=True))[self.method]
-        return with_options(kind, recipe.objective, network=network)
+        kinds = {
+            "simclr": ContrastiveObjective,
+            "dino": DistillationObjective,
+            "mae": MaskedObjective,
+            "simmim": MaskedPixelsObjective,
+        }
+        return with_options(kinds[self.method], recipe.objective, network=network)
 
     def signatures(self, network):
         """There is none: features are no answers.

@@ -56,8 +56,9 @@ def train(
         options: Further arguments of `create_model`.
         data_options: Further arguments of `load_dataset`.
         task_options: Attributes of the task, such as `{"schedule": "cosine"}` for diffusion.
-        pretraining: `"simclr"`, `"mae"` or `"simmim"`, to learn from pictures without labels, by
-            the recipe of the method; see `vislearn.training.pretrain`. None for the model's task.
+        pretraining: `"simclr"`, `"dino"`, `"mae"` or `"simmim"`, to learn from pictures without
+            labels, by the recipe of the method; see `vislearn.training.pretrain`. None for the
+            model's task.
         devices: On how many devices of each host every batch is divided; None for all accelerators
             on JAX, and otherwise for one. `distribution.start` sets up several CPU devices, and
             several hosts, of which only the first writes the run.

@@ -20,12 +20,14 @@ def pretrain(
         data: Source of `load_dataset`; a folder of images without classes does.
         out: Folder of the run; must not exist unless `resume`.
         method: `"simclr"` (arXiv:2002.05709), to find the other view of a picture among those of
-            all pictures of the batch; `"mae"` (arXiv:2111.06377), to fill in hidden patches by the
-            others; or `"simmim"` (arXiv:2111.09886), by a picture in which they are grey.
+            all pictures of the batch; `"dino"` (arXiv:2104.14294), to say of a view what an average
+            of the network says of the other; `"mae"` (arXiv:2111.06377), to fill in hidden patches
+            by the others; or `"simmim"` (arXiv:2111.09886), by a picture in which they are grey.
         **arguments: Further arguments of `train`, fields of the recipe among them. `objective`
             holds the options of `ContrastiveObjective` (`temperature`, `projection`),
-            `MaskedObjective` (`masked`, `decoder_depth`, ...) or `MaskedPixelsObjective`
-            (`masked`); `augment` is what makes the views.
+            `DistillationObjective` (`prototypes`, `momentum`, ...), `MaskedObjective` (`masked`,
+            `decoder_depth`, ...) or `MaskedPixelsObjective` (`masked`); `augment` is what makes the
+            views.
 
     Returns:
         The finished run, whose model gives features `(batch, features)`.

@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import shlex
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -127,10 +129,14 @@ def _runner(name: str, workers: int, options: Sequence[str]):
     if name != LOCAL:
         return name, PipelineOptions([*options, f"--runner={name}"])
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+    from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-    mode = "in_memory" if workers == 1 else "multi_processing"
-    local = [f"--direct_num_workers={workers}", f"--direct_running_mode={mode}"]
-    return FnApiRunner(), PipelineOptions([*local, *options])
+    environment = None
+    if workers > 1:
+        # What Beam does for the mode `multi_processing`, which takes no other command than its own.
+        command = shlex.join([sys.executable, "-m", "vislearn_batch.process"])
+        environment = SubprocessSDKEnvironment.from_command_string(command)
+    return FnApiRunner(environment), PipelineOptions([f"--direct_num_workers={workers}", *options])
 
 
 def _run(job: Job, shards: list[Shard], runner, options: PipelineOptions) -> None:
