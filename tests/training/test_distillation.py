@@ -86,7 +86,7 @@ def test_directions_have_length_one():
 
 def test_training_moves_the_student_and_does_not_collapse():
     network, x = create(), views(32)
-    objective = DistillationObjective(network, 32, 8, momentum=0.97, center_momentum=0.8)
+    objective = DistillationObjective(network, 32, 8, center_momentum=0.8)
     head, teacher, centering = objective.networks
     trainer = ObjectiveTrainer(network, objective)
     assert {id(w) for w in trainer.trainable_variables} == {

@@ -56,7 +56,7 @@ def pretrain(
     objective: Annotated[
         list[str] | None,
         typer.Option(
-            help="temperature=0.5, projection=128 of simclr; prototypes=1024, momentum=0.99, "
+            help="temperature=0.5, projection=128 of simclr; prototypes=128, momentum=0.97, "
             "teacher_temperature=0.04 and others of dino; masked=0.75, decoder_depth=4, "
             "decoder_dim=..., normalize=true of mae; masked=0.6 of simmim; may be repeated."
         ),

@@ -16,11 +16,13 @@ class DistillationObjective:
 
     Args:
         network: A model built with `num_classes=0`, the student.
-        prototypes: Number of classes K; the paper has 65536 for ImageNet.
+        prototypes: Number of classes K; thousands where there are many pictures, as the paper's
+            65536 for ImageNet.
         projection: Size of the vectors that are compared with the classes' directions.
         temperature: Of the student's softmax.
         teacher_temperature: Of the teacher's, which has to be the lower one.
-        momentum: Share of the teacher that is kept at each step; 0.996 and more for long trainings.
+        momentum: Share of the teacher that is kept at each step; the paper has 0.996 and more, for
+            some 100,000 steps.
         center_momentum: Share of the centre that is kept at each step.
 
     Attributes:
@@ -36,11 +38,11 @@ class DistillationObjective:
     def __init__(
         self,
         network: keras.Model,
-        prototypes: int = 1024,
+        prototypes: int = 128,
         projection: int = 256,
         temperature: float = 0.1,
         teacher_temperature: float = 0.04,
-        momentum: float = 0.99,
+        momentum: float = 0.97,
         center_momentum: float = 0.9,
     ):
         for name, value in (("prototypes", prototypes), ("projection", projection)):
