@@ -80,6 +80,12 @@ def test_grid_names_the_class_and_the_mixture():
     assert [text.get_text() for text in figure.axes[1].texts] == ["dog 75%, cat 25%"]
 
 
+def test_grid_names_values():
+    row = [picture(targets=np.float32([31.5, 2.0]))]
+    figure = pictures.augmentation_grid([row], ["age", "height"])
+    assert figure.axes[0].get_title(loc="left") == "age 31.5, height 2"
+
+
 def test_grid_draws_boxes_and_the_key_points_that_are_seen():
     objects = {
         "boxes": np.float32([[1, 1, 5, 5], [0, 0, 0, 0]]),

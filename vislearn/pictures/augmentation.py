@@ -32,10 +32,11 @@ def augmentation_grid(
 
     Args:
         rows: For each image its versions, the original first. A version is a picture's part of a
-            batch: `images` uint8 `(height, width, channels)`, and any of `labels`, `boxes`,
-            `instance_masks`, `keypoints` and `masks` as in `Dataset.arrays`.
-        classes: Names of the classes.
-        names: What to write over each row; None for the class of the original, if it has one.
+            batch: `images` uint8 `(height, width, channels)`, and any of `labels`, `targets`,
+            `boxes`, `instance_masks`, `keypoints` and `masks` as in `Dataset.arrays`.
+        classes: Names of the classes, or of the quantities.
+        names: What to write over each row; None for the class or the values of the original, if it
+            has any.
 
     Returns:
         A `matplotlib.figure.Figure`.
@@ -118,7 +119,13 @@ def _is_mixture(picture: Picture) -> bool:
 
 
 def _named(picture: Picture, classes: Sequence[str]) -> str:
-    """`"frog"`, or `"frog 70%, cat 30%"`; empty where the picture as a whole has no class."""
+    """`"frog"`, `"frog 70%, cat 30%"` or, of measured quantities, `"age 31.5"`.
+
+    Empty where the picture as a whole has none of them.
+    """
+    if "targets" in picture:
+        values = zip(classes, picture["targets"], strict=True)
+        return ", ".join(f"{shorten(name, 10)} {value:.3g}" for name, value in values)
     if "labels" not in picture or "boxes" in picture:
         return ""
     label = np.asarray(picture["labels"])
