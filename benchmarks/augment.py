@@ -169,7 +169,8 @@ def torch_batches(augmentation, pixels: np.ndarray, batch: int) -> Iterator:
             return 1_000_000
 
         def __getitem__(self, index):
-            return pipeline(image=pixels[index % len(pixels)])["image"]
+            found = pipeline(image=pixels[index % len(pixels)])["image"]
+            return found.astype(np.float32)
 
     return torch.utils.data.DataLoader(Images(), batch, num_workers=2)
 
