@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import logging
 import shlex
 import sys
 import threading
@@ -128,7 +129,7 @@ def _runner(name: str, workers: int, options: Sequence[str]):
     """
     if name != LOCAL:
         return name, PipelineOptions([*options, f"--runner={name}"])
-    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner, fn_runner
     from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
     environment = None
@@ -136,7 +137,13 @@ def _runner(name: str, workers: int, options: Sequence[str]):
         # What Beam does for the mode `multi_processing`, which takes no other command than its own.
         command = shlex.join([sys.executable, "-m", "vislearn_batch.process"])
         environment = SubprocessSDKEnvironment.from_command_string(command)
+        logging.getLogger(fn_runner.__name__).addFilter(_not_of_the_mode)
     return FnApiRunner(environment), PipelineOptions([f"--direct_num_workers={workers}", *options])
+
+
+def _not_of_the_mode(record: logging.LogRecord) -> bool:
+    """Leaves out the warning that without a mode workers are no processes: here they are."""
+    return "direct_running_mode" not in str(record.msg)
 
 
 def _run(job: Job, shards: list[Shard], runner, options: PipelineOptions) -> None:
