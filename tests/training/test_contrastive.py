@@ -4,31 +4,16 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from two_views import create, views
 
 import vislearn
 from vislearn.losses import nt_xent
 from vislearn.training.contrastive import ContrastiveObjective
 from vislearn.training.trainers import ObjectiveTrainer
 
-TINY = {"input_shape": (8, 8, 1), "num_classes": 0}
-
-
-def create(name: str = "lenet5", **options) -> keras.Model:
-    keras.utils.set_random_seed(0)
-    if name == "lenet5":
-        options = {"filters": (4, 4), "units": 12, **options}
-    return vislearn.create_model(name, **{**TINY, **options})
-
-
-def views(count: int = 6):
-    """Two views `(count, 2, 8, 8, 1)` of pictures, which share half of their pixels' value."""
-    rng = np.random.default_rng(0)
-    common = rng.uniform(0, 127, (count, 1, 8, 8, 1))
-    return (common + rng.uniform(0, 127, (count, 2, 8, 8, 1))).astype("float32")
-
 
 def test_views_of_a_picture_are_partners():
-    network, x = create(), views()
+    network, x = create(), views(common=127)
     objective = ContrastiveObjective(network, temperature=0.2, projection=7)
     z = objective.forward(network, x, seed_generator=None, training=True)
     assert z.shape == (6, 2, 7)
@@ -47,7 +32,7 @@ def test_views_of_a_picture_are_partners():
 def test_batch_norm_sees_both_views_at_once():
     """As of separate batches, the statistics would tell the first views from the second."""
     network = create("resnet20_cifar", depth=8, width=4)
-    objective, x = ContrastiveObjective(network), views()
+    objective, x = ContrastiveObjective(network), views(common=127)
     x[:, 1] += 100
     z = ops.convert_to_numpy(objective.forward(network, x, seed_generator=None, training=True))
     both = network(x.reshape(-1, 8, 8, 1), training=True)
@@ -56,7 +41,7 @@ def test_batch_norm_sees_both_views_at_once():
 
 
 def test_training_moves_network_and_projection():
-    network, x = create(), views(32)
+    network, x = create(), views(32, common=127)
     objective = ContrastiveObjective(network, temperature=0.2)
     trainer = ObjectiveTrainer(network, objective)
     parts = {"network": network, "projection": objective.networks[0]}
@@ -80,7 +65,7 @@ def test_mixed_precision():
     try:
         network = create()
         objective = ContrastiveObjective(network, temperature=0.07)
-        z = objective.forward(network, views(), seed_generator=None, training=True)
+        z = objective.forward(network, views(common=127), seed_generator=None, training=True)
     finally:
         keras.config.set_dtype_policy(policy)
     assert keras.backend.standardize_dtype(z.dtype) == "float32"

@@ -4,27 +4,13 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from two_views import create, views
 
 import vislearn
-from vislearn.training.distillation import Centering, Directions, DistillationObjective
+from vislearn.training.distillation import DistillationObjective
 from vislearn.training.trainers import ObjectiveTrainer
 
-TINY = {"input_shape": (8, 8, 1), "num_classes": 0}
 SMALL = {"prototypes": 16, "projection": 8}
-
-
-def create(name: str = "lenet5", **options) -> keras.Model:
-    keras.utils.set_random_seed(0)
-    if name == "lenet5":
-        options = {"filters": (4, 4), "units": 12, **options}
-    return vislearn.create_model(name, **{**TINY, **options})
-
-
-def views(count: int = 6):
-    """Two views `(count, 2, 8, 8, 1)` of pictures, which share most of their pixels' value."""
-    rng = np.random.default_rng(0)
-    common = rng.uniform(0, 200, (count, 1, 8, 8, 1))
-    return (common + rng.uniform(0, 55, (count, 2, 8, 8, 1))).astype("float32")
 
 
 def softmax(x):
@@ -64,24 +50,6 @@ def test_the_teacher_begins_as_the_student_and_follows_it():
     objective.forward(network, x, seed_generator=None, training=False)
     for old, new in zip(weights, [*teacher.get_weights(), *centering.get_weights()], strict=True):
         np.testing.assert_array_equal(new, old)
-
-
-def test_centering():
-    centering, x = Centering(momentum=0.8), np.array([[1.0, 2.0], [3.0, 6.0]], "float32")
-    np.testing.assert_array_equal(ops.convert_to_numpy(centering(x, training=True)), x)
-    expected = x - 0.2 * np.array([2.0, 4.0])
-    np.testing.assert_allclose(ops.convert_to_numpy(centering(x, training=True)), expected)
-    again = Centering.from_config(centering.get_config())
-    assert again.momentum == 0.8
-
-
-def test_directions_have_length_one():
-    layer = Directions(3)
-    x = np.random.default_rng(0).normal(size=(4, 5)).astype("float32")
-    found = ops.convert_to_numpy(layer(x))
-    (kernel,) = layer.get_weights()
-    np.testing.assert_allclose(found, x @ (kernel / np.linalg.norm(kernel, axis=0)), rtol=1e-5)
-    assert Directions.from_config(layer.get_config()).units == 3
 
 
 def test_training_moves_the_student_and_does_not_collapse():

@@ -2,8 +2,10 @@
 
 from vislearn.layers.anchors import Anchors, ImageSize
 from vislearn.layers.batch_normalization import BatchNormalization
+from vislearn.layers.centering import Centering
 from vislearn.layers.class_token import ClassToken
 from vislearn.layers.convolution import conv, depthwise_conv, max_pool
+from vislearn.layers.directions import Directions
 from vislearn.layers.dropout import DropConnect, MonteCarloDropout, ScheduledDropout
 from vislearn.layers.favor_attention import FavorAttention
 from vislearn.layers.feature_pyramid import feature_pyramid, group_norm
@@ -42,8 +44,10 @@ __all__ = [
     "AdaptivePooling2D",
     "Anchors",
     "BatchNormalization",
+    "Centering",
     "ClassToken",
     "CosineWindowAttention",
+    "Directions",
     "DropConnect",
     "FavorAttention",
     "FractionalMaxPooling2D",

@@ -35,11 +35,7 @@ class ContrastiveObjective:
             raise ValueError(f"temperature={temperature!r} must be positive.")
         if projection < 1:
             raise ValueError(f"projection={projection!r} must be at least 1.")
-        if len(network.output_shape) != 2:
-            raise ValueError(
-                f"{network.name} gives {network.output_shape}, not (batch, features): build it "
-                "with num_classes=0."
-            )
+        check_features(network)
         self.temperature = temperature
         features = network.output_shape[-1]
         projector = [
@@ -76,3 +72,16 @@ class ContrastiveObjective:
         """
         del y
         return {"nt_xent": nt_xent(outputs[:, 0], outputs[:, 1], temperature=self.temperature)}
+
+
+def check_features(network: keras.Model) -> None:
+    """Sees that a network gives features, which a head can be put on.
+
+    Raises:
+        ValueError: If it gives anything but `(batch, features)`.
+    """
+    if len(network.output_shape) != 2:
+        raise ValueError(
+            f"{network.name} gives {network.output_shape}, not (batch, features): build it with "
+            "num_classes=0."
+        )

@@ -3,6 +3,9 @@
 import keras
 from keras import layers, ops
 
+from vislearn.layers import Centering, Directions
+from vislearn.training.contrastive import check_features
+
 
 class DistillationObjective:
     """DINO: the class that a teacher sees in one view of a picture is found in the other view.
@@ -56,11 +59,7 @@ class DistillationObjective:
         for name, value in (("momentum", momentum), ("center_momentum", center_momentum)):
             if not 0 <= value < 1:
                 raise ValueError(f"{name}={value!r} must be at least 0 and below 1.")
-        if len(network.output_shape) != 2:
-            raise ValueError(
-                f"{network.name} gives {network.output_shape}, not (batch, features): build it "
-                "with num_classes=0."
-            )
+        check_features(network)
         self.temperature, self.teacher_temperature = temperature, teacher_temperature
         self.momentum = momentum
         head = _head(network.output_shape[-1], prototypes, projection)
@@ -68,7 +67,7 @@ class DistillationObjective:
         teacher = keras.models.clone_model(self._student)
         teacher.set_weights(self._student.get_weights())
         teacher.trainable = False
-        centering = Centering(center_momentum, dtype="float32", name="centering")
+        centering = Centering(center_momentum, name="centering")
         centering.build(teacher.output_shape)
         self.networks = (head, teacher, centering)
 
@@ -115,56 +114,5 @@ def _head(features: int, prototypes: int, projection: int) -> keras.Model:
     x = layers.Dense(2 * features, activation="gelu", name="distillation_dense1")(inputs)
     x = layers.Dense(projection, dtype="float32", name="distillation_dense2")(x)
     x = layers.UnitNormalization(dtype="float32", name="distillation_norm")(x)
-    x = Directions(prototypes, dtype="float32", name="distillation_prototypes")(x)
+    x = Directions(prototypes, name="distillation_prototypes")(x)
     return keras.Model(inputs, x, name="distillation_head")
-
-
-@keras.saving.register_keras_serializable("vislearn")
-class Directions(layers.Layer):
-    """Products with vectors of length 1: a dense layer with weight normalisation of fixed scale.
-
-    Args:
-        units: Number of vectors.
-    """
-
-    def __init__(self, units: int, **kwargs):
-        super().__init__(**kwargs)
-        self.units = units
-
-    def build(self, input_shape):
-        self.kernel = self.add_weight((input_shape[-1], self.units), "glorot_normal", name="kernel")
-
-    def call(self, x):
-        """`(batch, dim)` to `(batch, units)`."""
-        lengths = ops.sqrt(ops.sum(ops.square(self.kernel), axis=0))
-        return ops.matmul(x, self.kernel / lengths)
-
-    def get_config(self):
-        return {**super().get_config(), "units": self.units}
-
-
-@keras.saving.register_keras_serializable("vislearn")
-class Centering(layers.Layer):
-    """What comes in, less the moving average of its mean over the batch (equation 4).
-
-    Args:
-        momentum: Share of the average that is kept at each step of a training.
-    """
-
-    def __init__(self, momentum: float = 0.9, **kwargs):
-        super().__init__(**kwargs)
-        self.momentum = momentum
-
-    def build(self, input_shape):
-        self.center = self.add_weight((input_shape[-1],), "zeros", trainable=False, name="center")
-
-    def call(self, x, training=None):
-        """`(batch, dim)`, the same size."""
-        centered = x - self.center
-        if training:
-            mean = ops.mean(x, axis=0)
-            self.center.assign(self.momentum * self.center + (1 - self.momentum) * mean)
-        return centered
-
-    def get_config(self):
-        return {**super().get_config(), "momentum": self.momentum}
